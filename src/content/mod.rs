@@ -1,0 +1,3 @@
+//! What is inside bytes: compressed streams here, nested archives and encoded text with them. Knows no layers.
+
+pub mod decode;

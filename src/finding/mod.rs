@@ -1,0 +1,16 @@
+//! What a run returns: plain values. Nothing here scans, prints or decides.
+
+mod coverage;
+mod fingerprint;
+mod report;
+mod secret;
+mod status;
+
+pub use coverage::{Coverage, Skip, SkipKind, SkipReason};
+pub use fingerprint::{Fingerprint, Fingerprinter, Scheme};
+pub use report::{
+    Companion, Counters, EntryFacts, Finding, ImageSummary, LayerSummary, Line, Location, Occurrence, Origin,
+    Report, TargetSummary, Verification,
+};
+pub use secret::{Reveal, Secret};
+pub use status::{DeletedBy, MetadataUse, Status};

@@ -1,0 +1,273 @@
+//! The result of a run as plain values, in an order that depends on the images alone.
+
+use crate::oci::{DiffId, Digest, ImageId, Platform};
+use crate::rules::{Confidence, Evidence, RuleId, Severity};
+use crate::text::Lossless;
+
+use super::{Coverage, Fingerprint, Scheme, Secret, Status};
+
+/// Everything a run found out.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The version of layersift.
+    pub version: String,
+    /// The hash of the rules in force.
+    pub rule_set: String,
+    /// How fingerprints were made; reports of different schemes cannot be compared.
+    pub scheme: Scheme,
+    /// The targets in the order of the command line.
+    pub targets: Vec<TargetSummary>,
+    /// The images of all targets.
+    pub images: Vec<ImageSummary>,
+    /// The findings, most severe first, then by rule, place and fingerprint.
+    pub findings: Vec<Finding>,
+    /// The ledger.
+    pub coverage: Coverage,
+    /// Counts.
+    pub counters: Counters,
+    /// Whether the run was ended before its time, by a signal or a time limit.
+    pub interrupted: bool,
+}
+
+/// One target of the command line.
+#[derive(Clone, Debug)]
+pub struct TargetSummary {
+    /// As given, userinfo and signatures removed, escaped.
+    pub name: String,
+    /// Which source read it: `registry`, `docker-archive`, `oci-layout`, `oci-archive`, `stdin`.
+    pub source: String,
+    /// `registry/repository`, or a name made from the image's own; what fingerprints are bound to.
+    pub repository: String,
+    /// The manifest or index the name pointed at.
+    pub digest: Option<Digest>,
+    /// The index, where it is one.
+    pub index: Option<Digest>,
+    /// Why it could not be resolved at all; then it has no image.
+    pub failure: Option<String>,
+    /// Platforms that were not chosen.
+    pub not_chosen: Vec<Platform>,
+}
+
+/// One image of one platform, or one artifact.
+#[derive(Clone, Debug)]
+pub struct ImageSummary {
+    /// The target, by its place in [`Report::targets`].
+    pub target: usize,
+    /// Names the source holds it under.
+    pub names: Vec<String>,
+    /// The platform.
+    pub platform: Option<Platform>,
+    /// The digest of its manifest.
+    pub manifest: Option<Digest>,
+    /// The digest of its configuration.
+    pub image_id: Option<ImageId>,
+    /// What it is, where it is no image.
+    pub artifact_type: Option<String>,
+    /// When it was made, as it says.
+    pub created: Option<String>,
+    /// Its layers, base first.
+    pub layers: Vec<LayerSummary>,
+    /// Whether everything of it was read, verified and searched.
+    pub complete: bool,
+}
+
+/// One layer of an image.
+#[derive(Clone, Debug)]
+pub struct LayerSummary {
+    /// From 1 at the base.
+    pub ordinal: usize,
+    /// The digest of the blob as it was stored and read.
+    pub digest: Option<Digest>,
+    /// The DiffID as computed.
+    pub diff_id: Option<DiffId>,
+    /// `gzip`, `zstd`, `none`, …
+    pub compression: String,
+    /// Bytes as stored.
+    pub stored_bytes: u64,
+    /// Bytes decompressed.
+    pub decoded_bytes: u64,
+    /// Members of the archive.
+    pub entries: u64,
+    /// The instruction that made it, where the history says so.
+    pub created_by: Option<String>,
+    /// When.
+    pub created: Option<String>,
+    /// Whether digest, size and DiffID are what the documents say.
+    pub verification: Verification,
+    /// The findings with an occurrence in it.
+    pub findings: Vec<Fingerprint>,
+    /// The findings with an occurrence in an earlier layer that this one deletes or overwrites.
+    pub hides: Vec<Fingerprint>,
+}
+
+/// Whether content is what it was said to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verification {
+    /// Something does not match: findings are kept, the scan is incomplete.
+    Failed,
+    /// Nothing was there to compare with, or it was not read to its end.
+    Unverified,
+    /// Everything the documents claim is true.
+    Verified,
+}
+
+/// One leaked credential, wherever it occurs.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Its name across rebuilds.
+    pub fingerprint: Fingerprint,
+    /// Which rule.
+    pub rule: RuleId,
+    /// The rule's title.
+    pub title: String,
+    /// How bad.
+    pub severity: Severity,
+    /// How sure: the highest of its occurrences.
+    pub confidence: Confidence,
+    /// Why, of all occurrences, sorted.
+    pub evidence: Vec<Evidence>,
+    /// The repository it was found in.
+    pub repository: String,
+    /// The secret.
+    pub secret: Secret,
+    /// The identifier that goes with it (an access key id), which is not secret by itself.
+    pub identifier: Option<String>,
+    /// Every place, sorted: by image, layer, path, offset.
+    pub occurrences: Vec<Occurrence>,
+    /// Occurrences beyond [`crate::limits::Limits::findings_per_file`], which are counted only.
+    pub more_occurrences: u64,
+}
+
+/// One place where a credential stands.
+#[derive(Clone, Debug)]
+pub struct Occurrence {
+    /// The image, by its place in [`Report::images`].
+    pub image: usize,
+    /// Where in it.
+    pub origin: Origin,
+    /// What became of it.
+    pub status: Status,
+    /// Where exactly.
+    pub location: Location,
+    /// The other halves of the credential, where it has several, and where they stand.
+    pub companions: Vec<Companion>,
+    /// The lines around it, redacted.
+    pub context: Vec<Line>,
+    /// Confidence of this occurrence.
+    pub confidence: Confidence,
+    /// Whether the bytes it stands in were verified.
+    pub verification: Verification,
+}
+
+/// Another half of a credential.
+#[derive(Clone, Debug)]
+pub struct Companion {
+    /// The name of the part: `id`, `secret`, `session-token`.
+    pub part: String,
+    /// Its value.
+    pub secret: Secret,
+    /// Where it is.
+    pub origin: Origin,
+    /// Where exactly.
+    pub location: Location,
+}
+
+/// What part of an image an occurrence is in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// A file of a layer.
+    File {
+        /// The layer, from 1.
+        layer: usize,
+        /// Its path, normalised, without a leading slash.
+        path: Lossless,
+        /// What the archive says of the file.
+        entry: EntryFacts,
+    },
+    /// Bytes of a layer outside of any file's content.
+    Layer {
+        /// The layer, from 1.
+        layer: usize,
+        /// `tar-header`, `tar-extension`, `tar-padding`, `tar-tail`, `gzip-comment`, `skippable-frame`, `blob`, …
+        region: &'static str,
+        /// The member it belongs to, where there is one.
+        path: Option<Lossless>,
+    },
+    /// A text of the configuration: `config.Env`, `history[3].created_by`.
+    Config {
+        /// Its place.
+        field: String,
+        /// For history, the layer the step made.
+        layer: Option<usize>,
+    },
+    /// A text of a manifest, an index or a descriptor.
+    Manifest {
+        /// Its place: `manifest.annotations`, `index.manifests[0].annotations`.
+        field: String,
+    },
+    /// An in-toto statement about the image.
+    Attestation {
+        /// The predicate type.
+        predicate_type: String,
+        /// The place in it, as a JSON path, or `Dockerfile` for the embedded one.
+        field: String,
+    },
+}
+
+/// What the archive says of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EntryFacts {
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u64,
+    /// Group.
+    pub gid: u64,
+    /// Modification time in seconds since the epoch.
+    pub mtime: i64,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// Where in a file or a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Location {
+    /// The line, from 1; 0 where lines have no meaning.
+    pub line: u64,
+    /// The column in bytes, from 1.
+    pub column: u64,
+    /// The column in UTF-16 code units, from 1.
+    pub column_utf16: u64,
+    /// Length in bytes.
+    pub length: u64,
+    /// The offset of the first byte in the uncompressed layer, or in the text.
+    pub offset: u64,
+    /// The offset in the file.
+    pub file_offset: u64,
+}
+
+/// One line of context, secrets replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Its text, escaped and cut.
+    pub text: String,
+    /// Whether the secret begins in it.
+    pub here: bool,
+}
+
+/// Counts of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Distinct blobs read.
+    pub blobs: u64,
+    /// Bytes read as stored.
+    pub stored_bytes: u64,
+    /// Members of all distinct layers.
+    pub entries: u64,
+    /// Blobs of a stream that no chosen image uses.
+    pub unused_blobs: u64,
+    /// Findings below the confidence that is shown; they are in the report all the same.
+    pub low_confidence: u64,
+}

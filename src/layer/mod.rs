@@ -1,0 +1,1 @@
+//! From a blob to its record: verify, decompress, frame, match.

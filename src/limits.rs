@@ -1,0 +1,205 @@
+//! Every cap of a scan in one place: its unit, its default, why it is there, and what happens beyond it.
+//!
+//! A limit never cuts in silence: whoever meets one records a [`LimitHit`], which becomes a named skip in the
+//! report and, where bytes of the image were not read, an incomplete scan.
+
+use std::fmt;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// The caps of one scan. Two scans in one process may use different ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a manifest, an index or a `manifest.json`. 8 MiB: distribution-spec asks implementations to
+    /// expect manifests of at least 4 MB. Larger ones are refused ([`LimitHit::Document`]).
+    pub manifest_bytes: u64,
+    /// Bytes of an image configuration. 8 MiB, as for manifests ([`LimitHit::Document`]).
+    pub config_bytes: u64,
+    /// Bytes of an in-toto attestation. 40 MiB is what BuildKit allows for one ([`LimitHit::Document`]).
+    pub attestation_bytes: u64,
+    /// Layers of one manifest. Runtimes stop at about 128; 1,024 leaves room ([`LimitHit::Layers`]).
+    pub layers: usize,
+    /// Nesting of indexes. Two is the most seen in practice, four is allowed ([`LimitHit::IndexDepth`]).
+    pub index_depth: usize,
+    /// Descriptors reached from one target ([`LimitHit::Manifests`]).
+    pub manifests: usize,
+    /// Bytes of the extended header (PAX, GNU long name) of one tar member. 1 MiB is what Go accepts; the
+    /// excess is scanned raw and the layer marked ambiguous ([`LimitHit::TarHeader`]).
+    pub tar_header_bytes: u64,
+    /// Data runs of one sparse member ([`LimitHit::SparseRuns`]).
+    pub sparse_runs: usize,
+    /// Members of one layer ([`LimitHit::Entries`]).
+    pub entries: usize,
+    /// Bytes of one path; longer ones are cut for display and resolution ([`LimitHit::Path`]).
+    pub path_bytes: usize,
+    /// Decompressed bytes of one layer ([`LimitHit::LayerBytes`]).
+    pub layer_bytes: u64,
+    /// Decompressed bytes of one image ([`LimitHit::ImageBytes`]).
+    pub image_bytes: u64,
+    /// Base-two logarithm of the largest zstd window. 27 (128 MiB) is what zstd itself accepts by default
+    /// ([`LimitHit::ZstdWindow`]).
+    pub zstd_window_log: u32,
+    /// Bytes of one gzip header field that are kept for scanning ([`LimitHit::GzipField`]).
+    pub gzip_field_bytes: usize,
+    /// Findings of one rule in one file; the rest is counted ([`LimitHit::FindingsPerFile`]).
+    pub findings_per_file: usize,
+    /// Findings of one image; the rest is counted ([`LimitHit::Findings`]).
+    pub findings: usize,
+    /// Columns of one line of context around a finding.
+    pub snippet_columns: usize,
+    /// Time to establish a TCP connection.
+    pub connect_timeout: Duration,
+    /// Time without a byte after which a transfer counts as dead.
+    pub idle_timeout: Duration,
+    /// Tries of one request, the first included.
+    pub tries: u32,
+    /// The longest `Retry-After` that is waited for; beyond it the blob is incomplete.
+    pub retry_after: Duration,
+    /// Redirects followed for one request. Ten, as in Go and curl.
+    pub redirects: usize,
+    /// Downloads at a time from one host.
+    pub downloads_per_host: usize,
+    /// Bytes of a token answer.
+    pub token_bytes: u64,
+    /// Bytes of an error answer that are read.
+    pub error_bytes: u64,
+    /// Bytes of decompressed data in flight between readers and the matcher, over all layers of a scan.
+    pub in_flight_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            manifest_bytes: 8 * MIB,
+            config_bytes: 8 * MIB,
+            attestation_bytes: 40 * MIB,
+            layers: 1024,
+            index_depth: 4,
+            manifests: 10_000,
+            tar_header_bytes: MIB,
+            sparse_runs: 100_000,
+            entries: 5_000_000,
+            path_bytes: 64 * KIB as usize,
+            layer_bytes: 64 * GIB,
+            image_bytes: 256 * GIB,
+            zstd_window_log: 27,
+            gzip_field_bytes: 64 * KIB as usize,
+            findings_per_file: 100,
+            findings: 50_000,
+            snippet_columns: 120,
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            tries: 5,
+            retry_after: Duration::from_secs(300),
+            redirects: 10,
+            downloads_per_host: 4,
+            token_bytes: MIB,
+            error_bytes: 64 * KIB,
+            in_flight_bytes: 24 * MIB,
+        }
+    }
+}
+
+/// Which cap was met. The name in reports is the kebab-case form of the variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LimitHit {
+    /// A JSON document is larger than allowed.
+    Document,
+    /// A layer has more members than allowed.
+    Entries,
+    /// An image has more findings than allowed.
+    Findings,
+    /// One file has more findings of one rule than allowed.
+    FindingsPerFile,
+    /// A gzip header field is longer than allowed.
+    GzipField,
+    /// An image decompresses to more bytes than allowed.
+    ImageBytes,
+    /// Indexes are nested deeper than allowed.
+    IndexDepth,
+    /// A layer decompresses to more bytes than allowed.
+    LayerBytes,
+    /// A manifest names more layers than allowed.
+    Layers,
+    /// A target reaches more manifests than allowed.
+    Manifests,
+    /// A path is longer than allowed.
+    Path,
+    /// A sparse member has more data runs than allowed.
+    SparseRuns,
+    /// The extended header of a tar member is larger than allowed.
+    TarHeader,
+    /// A zstd frame asks for a larger window than allowed.
+    ZstdWindow,
+}
+
+impl LimitHit {
+    /// The name used in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Document => "document-size",
+            Self::Entries => "entries",
+            Self::Findings => "findings",
+            Self::FindingsPerFile => "findings-per-file",
+            Self::GzipField => "gzip-field",
+            Self::ImageBytes => "image-bytes",
+            Self::IndexDepth => "index-depth",
+            Self::LayerBytes => "layer-bytes",
+            Self::Layers => "layers",
+            Self::Manifests => "manifests",
+            Self::Path => "path",
+            Self::SparseRuns => "sparse-runs",
+            Self::TarHeader => "tar-header",
+            Self::ZstdWindow => "zstd-window",
+        }
+    }
+}
+
+impl fmt::Display for LimitHit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Bytes that may be in flight between the readers and the matcher.
+///
+/// Readers take bytes before they hand a window over and are the only ones that ever wait; a finished window
+/// gives its bytes back. A request larger than the whole budget is granted once nothing else is in flight, so
+/// no size of window can wait for ever.
+#[derive(Debug)]
+pub struct Budget {
+    total: u64,
+    used: Mutex<u64>,
+    freed: Condvar,
+}
+
+impl Budget {
+    /// A budget of `total` bytes.
+    pub fn new(total: u64) -> Self {
+        Self {
+            total,
+            used: Mutex::new(0),
+            freed: Condvar::new(),
+        }
+    }
+
+    /// Takes `bytes`, waiting until they are free.
+    pub fn take(&self, bytes: u64) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        while *used > 0 && *used + bytes > self.total {
+            used = self.freed.wait(used).unwrap_or_else(PoisonError::into_inner);
+        }
+        *used += bytes;
+    }
+
+    /// Gives `bytes` back.
+    pub fn give(&self, bytes: u64) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        *used = used.saturating_sub(bytes);
+        self.freed.notify_all();
+    }
+}

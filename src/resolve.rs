@@ -1,0 +1,1 @@
+//! From path tables to the life of an occurrence.

@@ -1,0 +1,1 @@
+//! Expands templates of examples with a seed.

@@ -1,0 +1,101 @@
+//! How bad and how sure: the words that rules, findings and reports share.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The name of a rule: lower-case words joined by hyphens, at most 80 bytes. It never changes its meaning.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RuleId(pub String);
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a live credential of this kind opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Little, or nothing without more.
+    Low,
+    /// A narrow or read-only access.
+    Medium,
+    /// An account or a service.
+    High,
+    /// Cloud, code, money or whole systems.
+    Critical,
+}
+
+/// How sure it is that this is a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Confidence {
+    /// A shape that other things have too, a documented sample, a public test key.
+    Low,
+    /// A shape with a name, an entropy or a place that fits.
+    Medium,
+    /// A distinctive shape, a checksum, a parsed structure, or a complete pair.
+    High,
+}
+
+/// One reason for a confidence. Each verdict of a check stays on the finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// A checksum inside the credential is right.
+    Checksum,
+    /// A word that belongs to this kind of credential stands near it.
+    Context,
+    /// The value is as random as such a credential must be.
+    Entropy,
+    /// It is encrypted; the passphrase is not in sight.
+    Encrypted,
+    /// Its time of validity, written inside it, is over.
+    Expired,
+    /// Its other half was found.
+    Paired,
+    /// Its inner structure was decoded.
+    Parsed,
+    /// The file's path is one where such credentials live.
+    Path,
+    /// A private key whose public key is known to belong to a published test key.
+    PublicTestKey,
+    /// A value that documentation prints.
+    Sample,
+    /// It says itself that it is for a test mode.
+    TestMode,
+    /// Its other half was not found.
+    Unpaired,
+}
+
+macro_rules! lowercase_display {
+    ($($name:ident { $($variant:ident => $text:literal),+ $(,)? })+) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => $text),+ })
+            }
+        }
+        impl std::str::FromStr for $name {
+            type Err = String;
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(format!(concat!("expected one of", $(" `", $text, "`"),+))),
+                }
+            }
+        }
+    )+};
+}
+
+lowercase_display! {
+    Severity { Low => "low", Medium => "medium", High => "high", Critical => "critical" }
+    Confidence { Low => "low", Medium => "medium", High => "high" }
+    Evidence {
+        Checksum => "checksum", Context => "context", Entropy => "entropy", Encrypted => "encrypted",
+        Expired => "expired", Paired => "paired", Parsed => "parsed", Path => "path",
+        PublicTestKey => "public-test-key", Sample => "sample", TestMode => "test-mode", Unpaired => "unpaired",
+    }
+}

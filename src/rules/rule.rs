@@ -1,0 +1,222 @@
+//! The shape of a rule after it was loaded and checked. The TOML form is described in `rules/README.md`.
+
+use super::{Confidence, Evidence, RuleId, Severity};
+
+/// One kind of credential.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its name.
+    pub id: RuleId,
+    /// Names it had before; a baseline made with one of them still fits.
+    pub formerly: Vec<RuleId>,
+    /// A few words, as a heading.
+    pub title: String,
+    /// One or two sentences: what it is and what it opens.
+    pub description: String,
+    /// Who issues it: the name of its file.
+    pub provider: String,
+    /// What a live one opens.
+    pub severity: Severity,
+    /// How sure a match is before evidence moves it.
+    pub confidence: Confidence,
+    /// Whether the value can be guessed, which decides how it is fingerprinted.
+    pub kind: SecretKind,
+    /// Whether the anchor alone is an identifier, no leak by itself. Such a rule has parts.
+    pub identifier: bool,
+    /// The anchor: what the literals lead to.
+    pub anchor: Part,
+    /// The other halves of a credential that has several.
+    pub parts: Vec<Part>,
+    /// Paths the rule is limited to, as globs; empty for any.
+    pub paths: Vec<globset::GlobMatcher>,
+    /// How to revoke one.
+    pub revoke: String,
+    /// Where the facts come from.
+    pub references: Vec<String>,
+    /// Entries of the catalogue of formats this rule covers.
+    pub covers: Vec<String>,
+    /// Templates of texts it must find.
+    pub examples: Vec<Example>,
+    /// Templates of texts it must not find.
+    pub counter_examples: Vec<Example>,
+}
+
+/// One half of a credential, or the whole of an undivided one.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// `secret`, `id`, `session-token`, …
+    pub name: String,
+    /// Texts one of which stands in, or shortly before, every match. Empty where the part is only looked for
+    /// next to an anchor.
+    pub literals: Vec<Literal>,
+    /// What a match looks like.
+    pub pattern: Pattern,
+    /// What may not stand next to it.
+    pub boundary: Boundary,
+    /// Words of which one must stand near it.
+    pub context: Option<Context>,
+    /// Least Shannon entropy of the secret, in bits per byte.
+    pub entropy: Option<f32>,
+    /// Checks, all of which must not fail.
+    pub checks: Vec<Check>,
+    /// SHA-256 of values that documentation prints.
+    pub samples: Vec<[u8; 32]>,
+    /// For a part other than the anchor: how many bytes before or after the anchor it is looked for.
+    pub within: u32,
+    /// For a part other than the anchor: whether the credential is of use without it.
+    pub optional: bool,
+}
+
+/// A text that leads the matcher to a rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Literal {
+    /// The text, lower-case where case is ignored. At least two bytes.
+    pub text: Vec<u8>,
+    /// Whether ASCII case is ignored.
+    pub ignore_case: bool,
+}
+
+/// What a match looks like.
+#[derive(Clone, Debug)]
+pub enum Pattern {
+    /// A regular expression over bytes. The group `secret`, where it has one, is the secret; else the whole
+    /// match is.
+    Regex {
+        /// The expression as written, in `regex` syntax, without Unicode classes.
+        source: String,
+        /// The most bytes a match can have, and so the furthest a literal can lie from either end.
+        max_bytes: u32,
+    },
+    /// A matcher written in code, for what an expression cannot bound or describe.
+    Extractor(Extractor),
+}
+
+/// Matchers written in code. Each begins at a literal and reads at most 16 KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Extractor {
+    /// The innermost JSON object around the literal, strings and escapes honoured.
+    JsonObject,
+    /// A PEM block from its BEGIN line to its END line, also with escaped line breaks (`\n`) or indented.
+    Pem,
+}
+
+/// Bytes that may not stand directly before or after a match.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Boundary {
+    /// Nothing is excluded.
+    None,
+    /// `A-Z a-z 0-9 _ -` before; the same after.
+    #[default]
+    Token,
+    /// `A-Z a-z 0-9 + /` before, the same and `=` after. (`=` before a value is an assignment.)
+    Base64,
+    /// `A-Z a-z 0-9 _ - .`: for values that hold dots.
+    Dotted,
+    /// `A-Z a-z 0-9`.
+    Alnum,
+}
+
+/// Words of which one must stand near a match, ASCII case ignored.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The words, lower-case.
+    pub any: Vec<Vec<u8>>,
+    /// How many bytes before the match they are looked for.
+    pub before: u32,
+    /// How many bytes after the match they are looked for.
+    pub after: u32,
+}
+
+/// Whether a secret was made by a machine or could be guessed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SecretKind {
+    /// Random and long: a hash of it tells nobody anything.
+    #[default]
+    Generated,
+    /// Chosen by a person: a hash of it could be tried against a list of passwords.
+    Guessable,
+}
+
+/// A check on a matched secret, written in code. The name in a rules file is the kebab-case form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Check {
+    /// Account number and base32 form of an AWS access key id.
+    AwsAccessKeyId,
+    /// Azure's identifiable keys: Marvin32 over the decoded key.
+    AzureMarvin32,
+    /// Decodes as base64 to at least 16 bytes that are not text.
+    Base64Random,
+    /// Bech32 checksum (BIP-173).
+    Bech32,
+    /// GitHub, npm: CRC-32 of the random part in base62, the last six characters.
+    Crc32Base62,
+    /// GitLab routable tokens: CRC-32 in base36.
+    Crc32Base36,
+    /// Grafana: CRC-32 in little-endian hex after the last underscore.
+    Crc32HexLe,
+    /// Docker `auths`: base64 of `user:password`, neither empty nor a placeholder.
+    DockerAuth,
+    /// A Google service-account file: private key and client e-mail are there, and the key parses.
+    GcpServiceAccount,
+    /// A JSON Web Token: header and payload decode; `exp` is read.
+    Jwt,
+    /// A macaroon, as PyPI's tokens are.
+    Macaroon,
+    /// Not made of hex digits alone.
+    NotHex,
+    /// Not a placeholder (`changeme`, `${VAR}`, `<password>`, one character repeated, …).
+    NotPlaceholder,
+    /// A private key that parses: PKCS#1, PKCS#8, SEC1, OpenSSH, DSA, PGP; known test keys are recognised.
+    PrivateKey,
+    /// Upper-case letter, lower-case letter and digit are all there.
+    ThreeClasses,
+    /// A URI whose password is neither empty nor a placeholder.
+    UriPassword,
+}
+
+/// A template of a text, expanded with a seed: see [`super::example`].
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// The template.
+    pub template: String,
+    /// Where it stands: the path of a file, for rules that are limited to paths.
+    pub path: Option<String>,
+    /// Evidence the match must carry.
+    pub expect: Vec<Evidence>,
+}
+
+/// All rules of a scan, checked together. Order is by id.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSet {
+    pub(super) rules: Vec<Rule>,
+    pub(super) hash: String,
+}
+
+impl RuleSet {
+    /// The rules in order of their ids.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The rule of this id, or one that formerly had it.
+    pub fn find(&self, id: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.id.0 == id).or_else(|| {
+            self.rules
+                .iter()
+                .find(|rule| rule.formerly.iter().any(|former| former.0 == id))
+        })
+    }
+
+    /// `sha256:` of the engine's version and of every rule as loaded: two scans with the same hash found by
+    /// the same means.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The rules without those that `keep` refuses, and their new hash.
+    pub fn retain(mut self, keep: impl Fn(&Rule) -> bool) -> Self {
+        self.rules.retain(|rule| keep(rule));
+        self.rehash();
+        self
+    }
+}

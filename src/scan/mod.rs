@@ -1,0 +1,1 @@
+//! Joins sources, layers and findings.

@@ -1,0 +1,87 @@
+//! Why a source cannot give something.
+
+use std::io;
+
+/// Why a target or a blob cannot be had. Texts hold no token, no signed URL and no unescaped byte of an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Bytes do not have the digest they were asked by.
+    #[error("digest mismatch: expected `{expected}`, read `{actual}` after {read} bytes")]
+    DigestMismatch {
+        /// The digest asked for.
+        expected: String,
+        /// The digest of what came.
+        actual: String,
+        /// How much came.
+        read: u64,
+    },
+    /// Reading failed.
+    #[error("cannot read {what}")]
+    Io {
+        /// What was read.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// A limit was met.
+    #[error("{what} is over the limit `{limit}`")]
+    Limit {
+        /// What is too large.
+        what: String,
+        /// Which limit.
+        limit: crate::limits::LimitHit,
+    },
+    /// A document is not what it should be.
+    #[error("{what} cannot be understood: {why}")]
+    Malformed {
+        /// Which document.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The target is there but is no image.
+    #[error("{what} is not a container image: {why}")]
+    NotAnImage {
+        /// What it is.
+        what: String,
+        /// Why not.
+        why: String,
+    },
+    /// It is not there.
+    #[error("{what} was not found")]
+    NotFound {
+        /// What was looked for, and where.
+        what: String,
+    },
+    /// The registry refuses access.
+    #[error("{host} refused access to {what}: {why}")]
+    Refused {
+        /// The registry.
+        host: String,
+        /// What was asked for.
+        what: String,
+        /// What it said, escaped and cut.
+        why: String,
+    },
+    /// The registry answered with an error.
+    #[error("{host} answered {status} to a request for {what}: {why}")]
+    Status {
+        /// The registry.
+        host: String,
+        /// What was asked for.
+        what: String,
+        /// The HTTP status.
+        status: u16,
+        /// What it said, escaped and cut.
+        why: String,
+    },
+    /// The host cannot be reached.
+    #[error("cannot reach {host}: {why}")]
+    Unreachable {
+        /// The host.
+        host: String,
+        /// What went wrong, without any URL.
+        why: String,
+    },
+}

@@ -1,0 +1,1 @@
+//! PAX records by their declared length.
