@@ -104,6 +104,23 @@ impl From<&str> for Lossless {
     }
 }
 
+/// Where in a file or a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Location {
+    /// The line, from 1; 0 where lines have no meaning.
+    pub line: u64,
+    /// The column in bytes, from 1.
+    pub column: u64,
+    /// The column in UTF-16 code units, from 1.
+    pub column_utf16: u64,
+    /// Length in bytes.
+    pub length: u64,
+    /// The offset of the first byte in the uncompressed layer, or in the text.
+    pub offset: u64,
+    /// The offset in the file.
+    pub file_offset: u64,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Wire {

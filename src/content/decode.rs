@@ -88,7 +88,6 @@ pub enum DecodeError {
 
 /// Decompresses one blob.
 pub struct Decoder<R> {
-    #[expect(dead_code, reason = "skeleton")]
     inner: R,
     codec: Codec,
 }
@@ -101,6 +100,11 @@ impl<R: Read> Decoder<R> {
             inner,
             codec: Codec::Plain,
         })
+    }
+
+    /// What the blob is read from.
+    pub fn inner(&self) -> &R {
+        &self.inner
     }
 
     /// The codec of the first member.

@@ -9,8 +9,9 @@ mod status;
 pub use coverage::{Coverage, Skip, SkipKind, SkipReason};
 pub use fingerprint::{Fingerprint, Fingerprinter, Scheme};
 pub use report::{
-    Companion, Counters, EntryFacts, Finding, ImageSummary, LayerSummary, Line, Location, Occurrence, Origin,
+    Companion, Counters, EntryFacts, Finding, ImageSummary, LayerSummary, Line, Occurrence, Origin,
     Report, TargetSummary, Verification,
 };
+pub use crate::text::Location;
 pub use secret::{Reveal, Secret};
 pub use status::{DeletedBy, MetadataUse, Status};

@@ -1,1 +1,22 @@
-//! From a blob to its record: verify, decompress, frame, match.
+//! From a blob to its [`LayerRecord`]: hash, decompress, frame, match, all in one pass over the bytes.
+//!
+//! A layer is read once, by one reader thread, which cuts the decompressed stream into overlapping windows. Windows are
+//! matched in a pool and hashed by a thread of the layer's own; both share the same buffers. Nothing is written to
+//! disk, and what is held in memory does not grow with the layer except for its table of paths.
+//!
+//! What depends on the image (life, pairs across layers, severity) is not computed here: see [`crate::resolve`] and
+//! [`crate::scan`].
+
+mod hasher;
+mod lines;
+mod merge;
+mod path_table;
+mod reader;
+mod record;
+mod whiteout;
+mod window;
+
+pub use path_table::{EntryRow, PathTable};
+pub use reader::{Claims, LayerReader, Progress, Silent};
+pub use record::{Carrier, ContextLine, LayerCandidate, LayerRecord, LayerSkip, Severeness};
+pub use whiteout::Mark;

@@ -1,0 +1,300 @@
+//! Searches windows in any order and puts what they gave in order.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::engine::{Candidate, Matcher, Scratch, Window};
+use crate::limits::Limits;
+use crate::text::{self, Location};
+
+use super::lines::Tally;
+use super::record::{ContextLine, LayerCandidate};
+use super::window::Cut;
+use super::Carrier;
+
+/// What the search of one window gave.
+pub(super) struct Examined {
+    index: u64,
+    found: Vec<Found>,
+    /// The region that goes on behind this window, where it begins, and the lines of its part that no later window
+    /// will count.
+    open: Option<Open>,
+    lost_bytes: u64,
+}
+
+impl Examined {
+    /// A window whose search broke off.
+    pub(super) fn lost(cut: &Cut) -> Self {
+        Self { index: cut.index, found: Vec::new(), open: None, lost_bytes: cut.owned.end - cut.owned.start }
+    }
+}
+
+struct Found {
+    candidate: LayerCandidate,
+    region: u64,
+    /// The lines before the candidate in this window, and before each companion.
+    before: Vec<Tally>,
+    /// Whether the region began in an earlier window, so that its lines up to here must be added.
+    continued: bool,
+}
+
+struct Open {
+    region: u64,
+    lines: Tally,
+    continued: bool,
+}
+
+/// Searches one window.
+pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limits: &Limits) -> Examined {
+    let bytes = cut.buffer.bytes();
+    let start = cut.buffer.start();
+    let window = Window { start, bytes, owned: cut.owned.clone() };
+    let mut candidates = Vec::new();
+    matcher.scan(&window, cut, scratch, &mut candidates);
+    candidates.sort_by_key(Candidate::order);
+    candidates.dedup_by_key(|candidate| candidate.order());
+
+    let tally = |region: u64, to: u64| {
+        let from = region.max(start);
+        Tally::of(&bytes[(from - start) as usize..(to - start) as usize], from)
+    };
+    let masks = masks(&candidates, start);
+    let found = candidates
+        .into_iter()
+        .filter_map(|candidate| {
+            let span = cut.spans.get(candidate.region as usize)?;
+            let region = span.span.start;
+            let location = |at: &std::ops::Range<u64>| Location {
+                length: at.end - at.start,
+                offset: at.start,
+                file_offset: if span.carrier.is_file() { span.file_offset + (at.start - region) } else { 0 },
+                ..Location::default()
+            };
+            let mut before = vec![tally(region, candidate.at.start)];
+            before.extend(candidate.companions.iter().map(|companion| tally(region, companion.at.start)));
+            let context = context(cut, &candidate, &masks, limits);
+            Some(Found {
+                region,
+                before,
+                continued: region < start,
+                candidate: LayerCandidate {
+                    carrier: span.carrier,
+                    entry: span.entry,
+                    location: location(&candidate.at),
+                    companions: candidate.companions.iter().map(|companion| location(&companion.at)).collect(),
+                    context,
+                    candidate,
+                },
+            })
+        })
+        .collect();
+    let open = cut
+        .next_start
+        .checked_sub(1)
+        .filter(|last| *last >= start)
+        .and_then(|last| cut.span_at(last))
+        .map(|number| &cut.spans[number as usize])
+        .filter(|span| span.span.end > cut.next_start && span.carrier != Carrier::Tar(crate::tar::RegionKind::Header))
+        .map(|span| Open {
+            region: span.span.start,
+            lines: tally(span.span.start, cut.next_start.min(start + bytes.len() as u64)),
+            continued: span.span.start < start,
+        });
+    Examined { index: cut.index, found, open, lost_bytes: 0 }
+}
+
+/// Puts the results of windows in order, whatever order they come in, so that limits cut the same candidates however
+/// many threads there are.
+pub(super) struct Merger<'a> {
+    limits: &'a Limits,
+    next: u64,
+    waiting: BTreeMap<u64, Examined>,
+    open: Option<(u64, Tally)>,
+    entry: Option<u32>,
+    of_entry: HashMap<u32, usize>,
+    pub(super) candidates: Vec<LayerCandidate>,
+    /// Candidates of one rule in one file beyond the limit.
+    pub(super) more_in_file: u64,
+    /// Candidates beyond the limit of a layer.
+    pub(super) over: u64,
+    /// Bytes of windows whose search broke off.
+    pub(super) lost_bytes: u64,
+}
+
+impl<'a> Merger<'a> {
+    pub(super) fn new(limits: &'a Limits) -> Self {
+        Self {
+            limits,
+            next: 0,
+            waiting: BTreeMap::new(),
+            open: None,
+            entry: None,
+            of_entry: HashMap::new(),
+            candidates: Vec::new(),
+            more_in_file: 0,
+            over: 0,
+            lost_bytes: 0,
+        }
+    }
+
+    /// Takes the result of one window. Results wait here for their predecessors; how many is bounded by the bytes in
+    /// flight.
+    pub(super) fn add(&mut self, examined: Examined) {
+        self.waiting.insert(examined.index, examined);
+        while let Some(examined) = self.waiting.remove(&self.next) {
+            self.next += 1;
+            self.append(examined);
+        }
+    }
+
+    fn append(&mut self, examined: Examined) {
+        self.lost_bytes += examined.lost_bytes;
+        let earlier = |region: u64, continued: bool, open: Option<(u64, Tally)>| match open {
+            Some((known, lines)) if continued && known == region => lines,
+            _ => Tally::default(),
+        };
+        for found in examined.found {
+            let Found { mut candidate, region, before, continued } = found;
+            let base = earlier(region, continued, self.open);
+            let mut tallies = before.into_iter();
+            for location in std::iter::once(&mut candidate.location).chain(&mut candidate.companions) {
+                let tally = tallies.next().unwrap_or_default();
+                (location.line, location.column, location.column_utf16) =
+                    base.then(tally).position(region, location.offset);
+            }
+            self.keep(candidate);
+        }
+        self.open = examined.open.map(|open| {
+            (open.region, earlier(open.region, open.continued, self.open).then(open.lines))
+        });
+    }
+
+    fn keep(&mut self, candidate: LayerCandidate) {
+        // One credential can be found from two literals in two windows.
+        let order = candidate.candidate.order();
+        if self.candidates.iter().rev().take(64).any(|known| known.candidate.order() == order) {
+            return;
+        }
+        if self.entry != candidate.entry {
+            self.entry = candidate.entry;
+            self.of_entry.clear();
+        }
+        let count = self.of_entry.entry(candidate.candidate.rule).or_default();
+        *count += 1;
+        if *count > self.limits.findings_per_file {
+            self.more_in_file += 1;
+        } else if self.candidates.len() >= self.limits.findings {
+            self.over += 1;
+        } else {
+            self.candidates.push(candidate);
+        }
+    }
+}
+
+/// The spans of all secrets in a window, so that none shows up in another one's context.
+fn masks(candidates: &[Candidate], start: u64) -> Vec<(usize, usize)> {
+    let mut masks: Vec<(usize, usize)> = candidates
+        .iter()
+        .flat_map(|candidate| {
+            std::iter::once(&candidate.at).chain(candidate.companions.iter().map(|companion| &companion.at))
+        })
+        .map(|at| ((at.start.saturating_sub(start)) as usize, (at.end.saturating_sub(start)) as usize))
+        .collect();
+    masks.sort_unstable();
+    masks
+}
+
+/// Lines shown before and after a secret.
+const CONTEXT_LINES: usize = 2;
+/// What stands for a secret in a line of context.
+const MASK: &str = "****";
+/// The shortest run of letters and digits that is masked although no rule took it for a secret: a line next to a
+/// secret often holds another one.
+const OPAQUE_RUN: usize = 16;
+
+fn context(cut: &Cut, candidate: &Candidate, masks: &[(usize, usize)], limits: &Limits) -> Vec<ContextLine> {
+    let bytes = cut.buffer.bytes();
+    let start = cut.buffer.start();
+    let Some(span) = cut.spans.get(candidate.region as usize) else { return Vec::new() };
+    let low = (span.span.start.max(start) - start) as usize;
+    let high = ((span.span.end.min(start + bytes.len() as u64)) - start) as usize;
+    let from = (candidate.at.start - start) as usize;
+    let to = ((candidate.at.end - start) as usize).min(high);
+    let width = limits.snippet_columns;
+
+    let reach = width * (CONTEXT_LINES + 1);
+    let low = low.max(from.saturating_sub(reach));
+    let high = high.min(to + reach);
+    let mut first = from;
+    for _ in 0..=CONTEXT_LINES {
+        first = memchr::memrchr(b'\n', &bytes[low..first]).map_or(low, |newline| low + newline);
+        if first == low {
+            break;
+        }
+    }
+    if first > low || bytes.get(first) == Some(&b'\n') {
+        first += 1;
+    }
+    let first = first.min(from);
+    let mut last = to;
+    for _ in 0..=CONTEXT_LINES {
+        last = memchr::memchr(b'\n', &bytes[last..high]).map_or(high, |newline| last + newline + 1);
+        if last == high {
+            break;
+        }
+    }
+
+    // Binary content has no lines to show.
+    if bytes[first..last].iter().filter(|byte| **byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t')).count() > 0 {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    let mut delta = -(memchr::memchr_iter(b'\n', &bytes[first..from]).count() as i64);
+    let mut line: Vec<u8> = Vec::new();
+    let mut line_delta = delta;
+    let mut at = first;
+    let mut push = |line: &mut Vec<u8>, delta: i64| {
+        let shown = text::escape(&mask_opaque_runs(std::mem::take(line).trim_ascii_end()));
+        lines.push(ContextLine { delta, text: cut_to(shown, width) });
+    };
+    while at < last {
+        if let Some((_, end)) = masks.iter().find(|(begin, end)| (*begin..*end).contains(&at)) {
+            let end = (*end).min(last);
+            line.extend_from_slice(MASK.as_bytes());
+            delta += memchr::memchr_iter(b'\n', &bytes[at..end]).count() as i64;
+            at = end;
+            continue;
+        }
+        if bytes[at] == b'\n' {
+            push(&mut line, line_delta);
+            delta += 1;
+            line_delta = delta;
+        } else {
+            line.push(bytes[at]);
+        }
+        at += 1;
+    }
+    if !line.is_empty() {
+        push(&mut line, line_delta);
+    }
+    lines
+}
+
+fn mask_opaque_runs(line: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(line.len());
+    let in_run = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'=');
+    for run in line.chunk_by(|a, b| in_run(a) == in_run(b)) {
+        let opaque = run.len() >= OPAQUE_RUN
+            && in_run(&run[0])
+            && run.iter().any(u8::is_ascii_digit)
+            && run.iter().any(u8::is_ascii_alphabetic);
+        out.extend_from_slice(if opaque { MASK.as_bytes() } else { run });
+    }
+    out
+}
+
+fn cut_to(text: String, columns: usize) -> String {
+    match text.char_indices().nth(columns) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

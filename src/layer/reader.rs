@@ -1,0 +1,385 @@
+//! Reads one layer from its first to its last byte.
+
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::content::decode::{AsideKind, Codec, DecodeError, Decoder, Step};
+use crate::engine::{Matcher, Scratch};
+use crate::limits::{Budget, LimitHit, Limits};
+use crate::oci::{Algorithm, DiffId, Digest};
+use crate::tar::Oddity;
+
+use super::hasher::{self, Piece, Tee};
+use super::merge::{Examined, Merger, examine};
+use super::record::{Carrier, LayerCandidate, LayerRecord, LayerSkip, Severeness};
+use super::window::{BufferPool, Cut, Framed, WINDOW, Windower};
+
+/// Is told how far a layer is. Called from reader threads.
+pub trait Progress: Send + Sync {
+    /// So many bytes as stored were read.
+    fn stored(&self, bytes: u64) {
+        let _ = bytes;
+    }
+    /// So many decompressed bytes were handed to the matcher.
+    fn decoded(&self, bytes: u64) {
+        let _ = bytes;
+    }
+}
+
+/// Tells nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {}
+
+/// What all layers of a scan are read with.
+pub struct LayerReader<'a> {
+    matcher: &'a Matcher,
+    limits: &'a Limits,
+    budget: &'a Budget,
+    pool: &'a rayon::ThreadPool,
+    cancelled: &'a AtomicBool,
+    buffers: Arc<BufferPool>,
+    scratches: Mutex<Vec<Scratch>>,
+}
+
+/// What the documents say of a blob, as far as it decides how it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Claims {
+    /// The algorithm of the blob's digest.
+    pub digest: Algorithm,
+    /// The algorithm of its DiffID.
+    pub diff_id: Algorithm,
+    /// The size of the blob. One byte more is read to see that there is none.
+    pub size: Option<u64>,
+}
+
+impl<'a> LayerReader<'a> {
+    /// A reader of layers that matches in `pool` and stops soon after `cancelled` is set.
+    pub fn new(
+        matcher: &'a Matcher,
+        limits: &'a Limits,
+        budget: &'a Budget,
+        pool: &'a rayon::ThreadPool,
+        cancelled: &'a AtomicBool,
+    ) -> Self {
+        Self { matcher, limits, budget, pool, cancelled, buffers: Arc::default(), scratches: Mutex::default() }
+    }
+
+    /// Reads a blob to its end and says what is in it.
+    ///
+    /// Never fails: what goes wrong on the way is a skip of the record, and what was found before it is kept. Memory:
+    /// about 8 MiB for the layer itself, and what the scan's budget allows in flight.
+    pub fn read(&self, blob: &mut (dyn Read + Send), claims: Claims, progress: &dyn Progress) -> LayerRecord {
+        std::thread::scope(|scope| {
+            let (sender, hasher) = hasher::start(scope, claims.digest, claims.diff_id);
+            let merger = Mutex::new(Merger::new(self.limits));
+            let limit = claims.size.map_or(u64::MAX, |size| size.saturating_add(1));
+            let mut pass = Pass {
+                reader: self,
+                merger: &merger,
+                sender: sender.clone(),
+                progress,
+                skips: Vec::new(),
+                asides: Vec::new(),
+                aside_bytes: 0,
+                decoded_bytes: 0,
+                codec: Codec::Plain,
+                ended: false,
+            };
+            let mut tee = Tee::new(blob, sender, limit);
+            let outcome =
+                catch_unwind(AssertUnwindSafe(|| self.pool.in_place_scope(|tasks| pass.run(&mut tee, tasks))));
+            let framed = outcome.unwrap_or_else(|_| {
+                pass.ended = false;
+                pass.lose("panic", None, "an internal error ended the reading of this layer".to_owned());
+                Framed::default()
+            });
+            let stored_bytes = tee.count;
+            drop(tee);
+            let read = pass.outcome();
+            let merged = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
+            record(read, framed, merged, stored_bytes, hasher.join().ok())
+        })
+    }
+
+    fn search(&self, cut: &Cut, merger: &Mutex<Merger<'_>>) {
+        let scratch = self.scratches.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut scratch = scratch.unwrap_or_default();
+        let examined = catch_unwind(AssertUnwindSafe(|| examine(cut, self.matcher, &mut scratch, self.limits)));
+        let examined = examined.unwrap_or_else(|_| Examined::lost(cut));
+        merger.lock().unwrap_or_else(PoisonError::into_inner).add(examined);
+        self.scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+    }
+}
+
+/// One layer on its way.
+struct Pass<'r, 'a> {
+    reader: &'r LayerReader<'a>,
+    merger: &'r Mutex<Merger<'a>>,
+    sender: SyncSender<Piece>,
+    progress: &'r dyn Progress,
+    skips: Vec<LayerSkip>,
+    asides: Vec<LayerCandidate>,
+    aside_bytes: u64,
+    decoded_bytes: u64,
+    codec: Codec,
+    ended: bool,
+}
+
+impl<'r, 'a: 'r> Pass<'r, 'a> {
+    fn run<'scope>(&mut self, tee: &mut Tee<&mut (dyn Read + Send)>, tasks: &rayon::Scope<'scope>) -> Framed
+    where
+        'r: 'scope,
+    {
+        let mut windower = Windower::tar(&self.reader.buffers, self.reader.limits);
+        if let Err(error) = self.decode(tee, &mut windower, tasks) {
+            self.lose_to(&error, tee);
+        }
+        let (cut, framed) = windower.finish();
+        self.hand_over(cut, tasks);
+        framed
+    }
+
+    fn decode<'scope>(
+        &mut self,
+        tee: &mut Tee<&mut (dyn Read + Send)>,
+        windower: &mut Windower,
+        tasks: &rayon::Scope<'scope>,
+    ) -> Result<(), DecodeError>
+    where
+        'r: 'scope,
+    {
+        let mut told = 0;
+        let mut aside: Option<(AsideKind, Windower)> = None;
+        let mut piece = Vec::new();
+        let mut decoder = Decoder::open(&mut *tee, self.reader.limits)?;
+        self.codec = decoder.codec();
+        loop {
+            if self.reader.cancelled.load(Ordering::Relaxed) {
+                self.lose("interrupted", None, "the scan was ended before the layer was read".to_owned());
+                return Ok(());
+            }
+            let step = decoder.step(windower.space(), &mut piece)?;
+            let stored = decoder.inner().count;
+            self.progress.stored(stored - told);
+            told = stored;
+            match step {
+                Step::Data(count) => {
+                    self.decoded_bytes += count as u64;
+                    windower.advance(count);
+                    if windower.is_full() {
+                        let cut = windower.cut();
+                        self.hand_over(cut, tasks);
+                    }
+                    if self.decoded_bytes > self.reader.limits.layer_bytes {
+                        return Err(DecodeError::Limit(LimitHit::LayerBytes));
+                    }
+                }
+                Step::Aside { kind, last } => {
+                    self.aside_bytes += piece.len() as u64;
+                    let (_, windows) = aside.get_or_insert_with(|| {
+                        (kind, Windower::flat(&self.reader.buffers, Carrier::Aside(kind)))
+                    });
+                    feed(windows, &piece, &mut |cut| self.search_aside(cut));
+                    piece.clear();
+                    if last && let Some((_, windows)) = aside.take() {
+                        let (cut, _) = windows.finish();
+                        self.search_aside(cut);
+                    }
+                }
+                Step::End => {
+                    self.ended = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Gives a window to the matcher and to the hasher. Waits for bytes of the budget: only readers ever wait.
+    fn hand_over<'scope>(&self, cut: Cut, tasks: &rayon::Scope<'scope>)
+    where
+        'r: 'scope,
+    {
+        let (reader, merger) = (self.reader, self.merger);
+        self.progress.decoded(cut.fresh.len() as u64);
+        reader.budget.take(WINDOW as u64);
+        let _ = self.sender.send(Piece::Decoded(Arc::clone(&cut.buffer), cut.fresh.clone()));
+        tasks.spawn(move |_| {
+            let _given_back = GiveBack(reader.budget);
+            reader.search(&cut, merger);
+        });
+    }
+
+    /// Bytes beside the stream are few: they are searched where they are met. Each window of them counts its own lines.
+    fn search_aside(&mut self, mut cut: Cut) {
+        cut.index = 0;
+        let merger = Mutex::new(Merger::new(self.reader.limits));
+        self.reader.search(&cut, &merger);
+        let merger = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if self.asides.len() < self.reader.limits.findings {
+            self.asides.extend(merger.candidates);
+        }
+    }
+
+    fn lose(&mut self, reason: &'static str, bytes: Option<u64>, detail: String) {
+        self.skips.push(LayerSkip { severeness: Severeness::Incomplete, reason, bytes, detail });
+    }
+
+    /// Notes why the layer was not decompressed to its end, and reads the rest of the blob for its digest.
+    fn lose_to(&mut self, error: &DecodeError, tee: &mut Tee<&mut (dyn Read + Send)>) {
+        let reason = match error {
+            DecodeError::Corrupt { .. } => "corrupt-compression",
+            DecodeError::Io(_) => "unreadable-blob",
+            DecodeError::Limit(limit) => limit.name(),
+            DecodeError::Truncated { .. } => "truncated",
+            DecodeError::Unsupported(_) => "unsupported-compression",
+        };
+        let mut detail = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            detail = format!("{detail}: {error}");
+            cause = error.source();
+        }
+        let mut rest = 0;
+        if !matches!(error, DecodeError::Io(_)) {
+            let mut block = vec![0; 64 * 1024];
+            while !self.reader.cancelled.load(Ordering::Relaxed) {
+                match tee.read(&mut block) {
+                    Ok(0) | Err(_) => break,
+                    Ok(count) => rest += count as u64,
+                }
+            }
+        }
+        self.lose(reason, Some(rest).filter(|rest| *rest > 0), detail);
+    }
+
+    /// Ends the pass; the hasher ends when its last sender, which is here, is gone.
+    fn outcome(self) -> Outcome {
+        Outcome {
+            skips: self.skips,
+            asides: self.asides,
+            aside_bytes: self.aside_bytes,
+            decoded_bytes: self.decoded_bytes,
+            codec: self.codec,
+            ended: self.ended,
+        }
+    }
+}
+
+/// What is left of a pass when its tasks are done.
+struct Outcome {
+    skips: Vec<LayerSkip>,
+    asides: Vec<LayerCandidate>,
+    aside_bytes: u64,
+    decoded_bytes: u64,
+    codec: Codec,
+    ended: bool,
+}
+
+fn record(
+    mut read: Outcome,
+    framed: Framed,
+    mut merged: Merger<'_>,
+    stored_bytes: u64,
+    digests: Option<hasher::Digests>,
+) -> LayerRecord {
+    let mut skip = |severeness, reason, bytes, detail: String| {
+        read.skips.push(LayerSkip { severeness, reason, bytes, detail });
+    };
+    let (digest, diff_id) = match digests {
+        Some(digests) => (digests.stored, digests.decoded),
+        None => {
+            read.ended = false;
+            let detail = "an internal error ended the hashing of this layer".to_owned();
+            skip(Severeness::Incomplete, "panic", None, detail);
+            (Digest::of(b""), DiffId(Digest::of(b"")))
+        }
+    };
+    for (oddity, offset) in framed.oddities {
+        let (severeness, reason, what) = oddity_text(oddity);
+        skip(severeness, reason, None, format!("{what}, at offset {offset} of the uncompressed layer"));
+    }
+    if merged.lost_bytes > 0 {
+        let detail = "an internal error ended the search of a part of this layer".to_owned();
+        skip(Severeness::Incomplete, "panic", Some(merged.lost_bytes), detail);
+    }
+    if framed.entries_over > 0 {
+        let detail = format!("{} members beyond the limit have no path and no life", framed.entries_over);
+        skip(Severeness::Incomplete, LimitHit::Entries.name(), None, detail);
+    }
+    if merged.over > 0 {
+        let detail = format!("{} candidates beyond the limit were dropped", merged.over);
+        skip(Severeness::Incomplete, LimitHit::Findings.name(), None, detail);
+    }
+    if merged.more_in_file > 0 {
+        let detail = format!("{} more matches of a rule in a file that has many", merged.more_in_file);
+        skip(Severeness::Note, LimitHit::FindingsPerFile.name(), None, detail);
+    }
+    let mut candidates = std::mem::take(&mut merged.candidates);
+    if !framed.framing.is_tar {
+        for candidate in &mut candidates {
+            candidate.carrier = Carrier::Blob;
+        }
+    }
+    candidates.append(&mut read.asides);
+    LayerRecord {
+        digest,
+        stored_bytes,
+        diff_id,
+        decoded_bytes: read.decoded_bytes,
+        searched_bytes: read.decoded_bytes - merged.lost_bytes,
+        codec: read.codec,
+        complete: read.ended,
+        framing: framed.framing,
+        paths: framed.paths,
+        candidates,
+        more_candidates: merged.more_in_file,
+        aside_bytes: read.aside_bytes,
+        skips: read.skips,
+    }
+}
+
+/// Writes `piece` to the windower, cutting windows as they fill.
+fn feed(windows: &mut Windower, mut piece: &[u8], search: &mut dyn FnMut(Cut)) {
+    while !piece.is_empty() {
+        let space = windows.space();
+        let count = space.len().min(piece.len());
+        space[..count].copy_from_slice(&piece[..count]);
+        windows.advance(count);
+        piece = &piece[count..];
+        if windows.is_full() {
+            search(windows.cut());
+        }
+    }
+}
+
+/// Gives a window's bytes back even if its search panics.
+struct GiveBack<'a>(&'a Budget);
+
+impl Drop for GiveBack<'_> {
+    fn drop(&mut self) {
+        self.0.give(WINDOW as u64);
+    }
+}
+
+fn oddity_text(oddity: Oddity) -> (Severeness, &'static str, &'static str) {
+    use Severeness::{Incomplete, Note};
+    match oddity {
+        Oddity::BodyOfBodiless => (Note, "tar-body-of-bodiless", "a member that can have no content declares a size"),
+        Oddity::ConcatenatedArchive => (Note, "tar-concatenated", "a second archive follows the first"),
+        Oddity::DuplicateExtension => (Note, "tar-duplicate-extension", "two extended headers give one field"),
+        Oddity::GlobalOverride => (Note, "tar-global-override", "a global header carries a path or a size"),
+        Oddity::MalformedExtension => (Incomplete, "tar-malformed-extension", "an extended header cannot be read"),
+        Oddity::MalformedHeader => (Incomplete, "tar-malformed-header", "a header cannot be read"),
+        Oddity::MixedLongNames => (Note, "tar-mixed-long-names", "two extended headers disagree on a name"),
+        Oddity::NulInName => (Note, "tar-nul-in-name", "a name goes on behind a NUL byte"),
+        Oddity::OversizeExtension => (Incomplete, "tar-header", "an extended header is over the limit"),
+        Oddity::OversizeSparseMap => (Incomplete, "sparse-runs", "a sparse map is over the limit"),
+        Oddity::TrailingData => (Note, "tar-trailing-data", "bytes follow the end of the archive"),
+        Oddity::Truncated => (Incomplete, "tar-truncated", "the archive ends within a member"),
+    }
+}

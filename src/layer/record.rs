@@ -1,0 +1,127 @@
+//! What is kept of a layer after it was read.
+
+use crate::content::decode::{AsideKind, Codec};
+use crate::engine::Candidate;
+use crate::oci::{DiffId, Digest};
+use crate::tar::{Framing, RegionKind};
+use crate::text::Location;
+
+use super::PathTable;
+
+/// Everything a layer gave, whatever image it belongs to. The unit of cache, sweep, queue and diff.
+///
+/// It holds candidates of every confidence and the paths of all members, so that the findings of any image that has
+/// the layer can be assembled without reading the layer again.
+#[derive(Debug)]
+pub struct LayerRecord {
+    /// The digest of the blob as it was read.
+    pub digest: Digest,
+    /// Its size.
+    pub stored_bytes: u64,
+    /// The digest of the decompressed stream.
+    pub diff_id: DiffId,
+    /// Its size.
+    pub decoded_bytes: u64,
+    /// How many of its bytes were searched: all, unless the search of a window broke off.
+    pub searched_bytes: u64,
+    /// How it is compressed.
+    pub codec: Codec,
+    /// Whether it was read and decompressed to its end.
+    pub complete: bool,
+    /// What kind of archive it is.
+    pub framing: Framing,
+    /// Its members.
+    pub paths: PathTable,
+    /// Its candidates in order of their place.
+    pub candidates: Vec<LayerCandidate>,
+    /// Candidates beyond the limit of one rule in one file, which are counted only.
+    pub more_candidates: u64,
+    /// Bytes that were shipped beside the stream and searched: gzip header fields, skippable frames, trailing bytes.
+    pub aside_bytes: u64,
+    /// What was not read, or is odd.
+    pub skips: Vec<LayerSkip>,
+}
+
+/// A candidate and where in the layer it is.
+#[derive(Clone, Debug)]
+pub struct LayerCandidate {
+    /// Rule, secret, companions, evidence.
+    pub candidate: Candidate,
+    /// What it stands in.
+    pub carrier: Carrier,
+    /// The member it belongs to, by its number in [`LayerRecord::paths`].
+    pub entry: Option<u32>,
+    /// Where the secret is.
+    pub location: Location,
+    /// Where its companions are, in their order.
+    pub companions: Vec<Location>,
+    /// The lines around it, redacted.
+    pub context: Vec<ContextLine>,
+}
+
+/// A line near a candidate, secrets replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextLine {
+    /// Its distance from the candidate's first line.
+    pub delta: i64,
+    /// Its text, escaped and cut.
+    pub text: String,
+}
+
+/// What bytes of a layer are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Carrier {
+    /// Bytes beside the decompressed stream.
+    Aside(AsideKind),
+    /// A blob that is no tar archive.
+    Blob,
+    /// A span of the tar archive.
+    Tar(RegionKind),
+}
+
+impl Carrier {
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Aside(AsideKind::GzipComment) => "gzip-comment",
+            Self::Aside(AsideKind::GzipExtra) => "gzip-extra",
+            Self::Aside(AsideKind::GzipName) => "gzip-name",
+            Self::Aside(AsideKind::SkippableFrame) => "skippable-frame",
+            Self::Aside(AsideKind::Trailing) => "trailing-bytes",
+            Self::Blob => "blob",
+            Self::Tar(RegionKind::Body | RegionKind::SparseRun) => "file",
+            Self::Tar(RegionKind::End) => "tar-end",
+            Self::Tar(RegionKind::Extension) => "tar-extension",
+            Self::Tar(RegionKind::Header) => "tar-header",
+            Self::Tar(RegionKind::Padding) => "tar-padding",
+            Self::Tar(RegionKind::Tail) => "tar-tail",
+        }
+    }
+
+    /// Whether it is the content of a file.
+    pub fn is_file(self) -> bool {
+        matches!(self, Self::Tar(RegionKind::Body | RegionKind::SparseRun))
+    }
+}
+
+/// Something of a layer that was not read, or is odd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerSkip {
+    /// Whether bytes were lost by it.
+    pub severeness: Severeness,
+    /// The stable name of the reason.
+    pub reason: &'static str,
+    /// How many bytes, where known.
+    pub bytes: Option<u64>,
+    /// The cause for a person.
+    pub detail: String,
+}
+
+/// Whether a skip lost bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severeness {
+    /// Bytes were not read or not searched.
+    Incomplete,
+    /// All bytes were searched; something about them is odd.
+    Note,
+}

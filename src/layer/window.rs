@@ -1,0 +1,320 @@
+//! Cuts a stream into overlapping windows, each with the regions it covers.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::engine::{Place, REACH, Regions};
+use crate::tar::{Entry, Framer, Framing, Oddity, Region, RegionKind, Sink};
+
+use super::{Carrier, PathTable};
+
+/// New bytes of a window. Smaller ones gain nothing, larger ones only cost memory (measured with 256 KiB and 4 MiB).
+const FRESH: usize = 1024 * 1024;
+
+/// Bytes of a full window: what it brings, and what it shares with its neighbours so that the matcher can look
+/// [`REACH`] bytes around each literal.
+pub(super) const WINDOW: usize = FRESH + 2 * REACH;
+
+/// Buffers that were used and can be used again, so that reading allocates nothing once it is under way.
+#[derive(Debug, Default)]
+pub(super) struct BufferPool(Mutex<Vec<Vec<u8>>>);
+
+impl BufferPool {
+    fn take(&self) -> Vec<u8> {
+        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.unwrap_or_else(|| vec![0; WINDOW])
+    }
+}
+
+/// The bytes of a window, shared by the matcher and the hasher.
+pub(super) struct Buffer {
+    start: u64,
+    storage: Vec<u8>,
+    filled: usize,
+    pool: Arc<BufferPool>,
+}
+
+impl Buffer {
+    fn new(pool: &Arc<BufferPool>, start: u64) -> Self {
+        Self { start, storage: pool.take(), filled: 0, pool: Arc::clone(pool) }
+    }
+
+    /// Offset in the stream of the first byte.
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.storage[..self.filled]
+    }
+
+    fn end(&self) -> u64 {
+        self.start + self.filled as u64
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let storage = std::mem::take(&mut self.storage);
+        if storage.len() != WINDOW {
+            return;
+        }
+        self.pool.0.lock().unwrap_or_else(PoisonError::into_inner).push(storage);
+    }
+}
+
+/// A region as a window sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Span {
+    pub(super) span: Range<u64>,
+    pub(super) carrier: Carrier,
+    pub(super) entry: Option<u32>,
+    pub(super) file_offset: u64,
+    path: Range<usize>,
+}
+
+/// A window that is ready to be searched.
+pub(super) struct Cut {
+    pub(super) index: u64,
+    pub(super) buffer: Arc<Buffer>,
+    /// The bytes no earlier window had, as a range of the buffer.
+    pub(super) fresh: Range<usize>,
+    /// The part of the stream whose hits are this window's.
+    pub(super) owned: Range<u64>,
+    /// Where the next window begins: lines are counted from this window's start to there.
+    pub(super) next_start: u64,
+    pub(super) spans: Vec<Span>,
+    paths: Vec<u8>,
+}
+
+impl Cut {
+    pub(super) fn span_at(&self, offset: u64) -> Option<u32> {
+        let behind = self.spans.partition_point(|span| span.span.start <= offset);
+        let number = behind.checked_sub(1)?;
+        self.spans[number].span.contains(&offset).then_some(number as u32)
+    }
+}
+
+/// The text fields of a header block, so that no match reaches from one into the next. Offsets of POSIX.1-1988; the
+/// fields between are numbers.
+const HEADER_FIELDS: [Range<u64>; 9] =
+    [0..100, 100..157, 157..257, 257..265, 265..297, 297..329, 329..345, 345..500, 500..512];
+
+impl Regions for Cut {
+    fn at(&self, offset: u64) -> Option<Place> {
+        let region = self.span_at(offset)?;
+        let span = &self.spans[region as usize];
+        if span.carrier == Carrier::Tar(RegionKind::Header) {
+            let within = (offset - span.span.start) % 512;
+            let block = offset - within;
+            let field = HEADER_FIELDS.iter().find(|field| field.contains(&within))?;
+            return Some(Place { region, span: block + field.start..block + field.end });
+        }
+        Some(Place { region, span: span.span.clone() })
+    }
+
+    fn path(&self, region: u32) -> &[u8] {
+        self.spans.get(region as usize).map_or(b"", |span| &self.paths[span.path.clone()])
+    }
+}
+
+/// What frames the stream.
+enum Frame {
+    Flat,
+    Tar(Box<Framer>),
+}
+
+/// What the framer has told and windows still need.
+struct Collected {
+    regions: VecDeque<Region>,
+    paths: PathTable,
+    oddities: Vec<(Oddity, u64)>,
+    longest_path: usize,
+    most_entries: usize,
+    entries_over: u64,
+}
+
+impl Sink for Collected {
+    fn region(&mut self, region: Region) {
+        self.regions.push_back(region);
+    }
+
+    fn entry(&mut self, number: u32, entry: Entry) {
+        let _ = number;
+        if self.paths.len() < self.most_entries {
+            self.paths.push(&entry, self.longest_path);
+        } else {
+            self.entries_over += 1;
+        }
+    }
+
+    fn oddity(&mut self, oddity: Oddity, offset: u64) {
+        // A hostile archive can be odd without end; each kind is worth telling once.
+        if self.oddities.iter().all(|(known, _)| *known != oddity) {
+            self.oddities.push((oddity, offset));
+        }
+    }
+}
+
+/// Takes a stream as it is decompressed and gives windows.
+pub(super) struct Windower {
+    pool: Arc<BufferPool>,
+    buffer: Buffer,
+    index: u64,
+    owned_from: u64,
+    fresh_from: usize,
+    carrier: Carrier,
+    frame: Frame,
+    collected: Collected,
+}
+
+/// What a stream turned out to be.
+#[derive(Default)]
+pub(super) struct Framed {
+    pub(super) framing: Framing,
+    pub(super) paths: PathTable,
+    pub(super) oddities: Vec<(Oddity, u64)>,
+    pub(super) entries_over: u64,
+}
+
+impl Windower {
+    /// A windower for a tar archive.
+    pub(super) fn tar(pool: &Arc<BufferPool>, limits: &crate::limits::Limits) -> Self {
+        let mut windower = Self::flat(pool, Carrier::Blob);
+        windower.frame = Frame::Tar(Box::new(Framer::new(limits)));
+        windower.collected.longest_path = limits.path_bytes;
+        windower.collected.most_entries = limits.entries;
+        windower
+    }
+
+    /// A windower for bytes without a structure.
+    pub(super) fn flat(pool: &Arc<BufferPool>, carrier: Carrier) -> Self {
+        Self {
+            pool: Arc::clone(pool),
+            buffer: Buffer::new(pool, 0),
+            index: 0,
+            owned_from: 0,
+            fresh_from: 0,
+            carrier,
+            frame: Frame::Flat,
+            collected: Collected {
+                regions: VecDeque::new(),
+                paths: PathTable::default(),
+                oddities: Vec::new(),
+                longest_path: 0,
+                most_entries: 0,
+                entries_over: 0,
+            },
+        }
+    }
+
+    /// Where the next bytes go. Never empty, if [`Windower::cut`] is called when [`Windower::is_full`].
+    pub(super) fn space(&mut self) -> &mut [u8] {
+        &mut self.buffer.storage[self.buffer.filled..]
+    }
+
+    /// Says that `count` bytes were written to [`Windower::space`].
+    pub(super) fn advance(&mut self, count: usize) {
+        let from = self.buffer.filled;
+        self.buffer.filled += count;
+        if let Frame::Tar(framer) = &mut self.frame {
+            framer.push(&self.buffer.storage[from..from + count], &mut self.collected);
+        }
+    }
+
+    /// Whether a window must be cut before more bytes fit.
+    pub(super) fn is_full(&self) -> bool {
+        self.buffer.filled == self.buffer.storage.len()
+    }
+
+    /// Cuts the window that is full, and keeps what the next one needs of it.
+    pub(super) fn cut(&mut self) -> Cut {
+        let end = self.buffer.end();
+        let owned_to = end - REACH as u64;
+        let next_start = end - 2 * REACH as u64;
+        let mut next = Buffer::new(&self.pool, next_start);
+        let kept = (next_start - self.buffer.start) as usize;
+        next.storage[..2 * REACH].copy_from_slice(&self.buffer.bytes()[kept..]);
+        next.filled = 2 * REACH;
+        self.finish_cut(next, owned_to, 2 * REACH)
+    }
+
+    /// Cuts the last window, which may be empty, and ends the stream.
+    pub(super) fn finish(mut self) -> (Cut, Framed) {
+        let framing = match std::mem::replace(&mut self.frame, Frame::Flat) {
+            Frame::Flat => Framing::default(),
+            Frame::Tar(framer) => framer.finish(&mut self.collected),
+        };
+        let end = self.buffer.end();
+        let next = Buffer { start: end, storage: Vec::new(), filled: 0, pool: Arc::clone(&self.pool) };
+        let cut = self.finish_cut(next, end, 0);
+        let collected = self.collected;
+        let framed = Framed {
+            framing,
+            paths: collected.paths,
+            oddities: collected.oddities,
+            entries_over: collected.entries_over,
+        };
+        (cut, framed)
+    }
+
+    fn finish_cut(&mut self, next: Buffer, owned_to: u64, fresh_from: usize) -> Cut {
+        let next_start = next.start;
+        let buffer = std::mem::replace(&mut self.buffer, next);
+        let (spans, paths) = self.spans(buffer.start..buffer.end());
+        let cut = Cut {
+            index: self.index,
+            fresh: self.fresh_from..buffer.filled,
+            owned: self.owned_from..owned_to,
+            next_start,
+            spans,
+            paths,
+            buffer: Arc::new(buffer),
+        };
+        self.index += 1;
+        self.owned_from = owned_to;
+        self.fresh_from = fresh_from;
+        let regions = &mut self.collected.regions;
+        while regions.front().is_some_and(|region| region.span.end <= next_start) {
+            regions.pop_front();
+        }
+        cut
+    }
+
+    /// The regions a window covers, and the paths of their members.
+    fn spans(&self, window: Range<u64>) -> (Vec<Span>, Vec<u8>) {
+        if matches!(self.frame, Frame::Flat) && self.collected.regions.is_empty() {
+            let span = Span { span: 0..u64::MAX, carrier: self.carrier, entry: None, file_offset: 0, path: 0..0 };
+            return (vec![span], Vec::new());
+        }
+        let mut paths = Vec::new();
+        let mut last: Option<(u32, Range<usize>)> = None;
+        let mut spans = Vec::new();
+        for region in &self.collected.regions {
+            if region.span.start >= window.end {
+                break;
+            }
+            let path = match (region.entry, &last) {
+                (None, _) => 0..0,
+                (Some(entry), Some((known, path))) if *known == entry => path.clone(),
+                (Some(entry), _) => {
+                    let start = paths.len();
+                    if let Some(row) = self.collected.paths.row(entry) {
+                        paths.extend_from_slice(row.path);
+                        last = Some((entry, start..paths.len()));
+                    }
+                    start..paths.len()
+                }
+            };
+            spans.push(Span {
+                span: region.span.clone(),
+                carrier: Carrier::Tar(region.kind),
+                entry: region.entry,
+                file_offset: region.file_offset,
+                path,
+            });
+        }
+        (spans, paths)
+    }
+}
