@@ -3,16 +3,22 @@
 mod config;
 mod descriptor;
 mod digest;
+mod fields;
+mod image;
+mod json;
 mod manifest;
 pub mod media_type;
 mod platform;
+mod provenance;
 mod reference;
 
 pub use config::{ConfigField, History, ImageConfig};
 pub use descriptor::{Annotations, Descriptor};
 pub use digest::{Algorithm, DiffId, Digest, DigestError, Hasher, ImageId};
+pub use fields::fields;
+pub use image::{Attestation, BlobKey, Image, Layer};
+pub use json::{DocumentOddity, Parsed};
 pub use manifest::{Document, DocumentError, Index, Manifest};
 pub use platform::{Platform, PlatformSelector};
+pub use provenance::Statement;
 pub use reference::{Reference, ReferenceError};
-mod image;
-pub use image::{Attestation, BlobKey, Image, Layer};
