@@ -3,6 +3,9 @@
 //! Names inside an image are written by whoever built it. Nothing from an image reaches a terminal or a log
 //! except through [`escape`].
 
+pub mod context;
+pub mod lines;
+
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -33,7 +36,6 @@ pub fn escape(bytes: &[u8]) -> String {
     }
     if out.starts_with("::") || out.starts_with("##[") {
         let first = out.remove(0);
-        let _ = write!(out, "");
         out.insert_str(0, &format!("\\u{{{:x}}}", u32::from(first)));
     }
     out

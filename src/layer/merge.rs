@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::engine::{Candidate, Matcher, Scratch, Window};
 use crate::limits::Limits;
-use crate::text::{self, Location};
+use crate::text::lines::Tally;
+use crate::text::{Location, context};
 
-use super::lines::Tally;
-use super::record::{ContextLine, LayerCandidate};
+use super::record::LayerCandidate;
 use super::window::Cut;
 use super::Carrier;
 
@@ -57,7 +57,7 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
         let from = region.max(start);
         Tally::of(&bytes[(from - start) as usize..(to - start) as usize], from)
     };
-    let masks = masks(&candidates, start);
+    let masks = secret_spans(&candidates);
     let found = candidates
         .into_iter()
         .filter_map(|candidate| {
@@ -71,7 +71,14 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
             };
             let mut before = vec![tally(region, candidate.at.start)];
             before.extend(candidate.companions.iter().map(|companion| tally(region, companion.at.start)));
-            let context = context(cut, &candidate, &masks, limits);
+            let clip = |offset: u64| (offset.clamp(start, start + bytes.len() as u64) - start) as usize;
+            let context = context::around(
+                &bytes[clip(region)..clip(span.span.end)],
+                &candidate.at,
+                &masks,
+                region.max(start),
+                limits.snippet_columns,
+            );
             Some(Found {
                 region,
                 before,
@@ -191,110 +198,12 @@ impl<'a> Merger<'a> {
 }
 
 /// The spans of all secrets in a window, so that none shows up in another one's context.
-fn masks(candidates: &[Candidate], start: u64) -> Vec<(usize, usize)> {
-    let mut masks: Vec<(usize, usize)> = candidates
+fn secret_spans(candidates: &[Candidate]) -> Vec<std::ops::Range<u64>> {
+    candidates
         .iter()
         .flat_map(|candidate| {
             std::iter::once(&candidate.at).chain(candidate.companions.iter().map(|companion| &companion.at))
         })
-        .map(|at| ((at.start.saturating_sub(start)) as usize, (at.end.saturating_sub(start)) as usize))
-        .collect();
-    masks.sort_unstable();
-    masks
-}
-
-/// Lines shown before and after a secret.
-const CONTEXT_LINES: usize = 2;
-/// What stands for a secret in a line of context.
-const MASK: &str = "****";
-/// The shortest run of letters and digits that is masked although no rule took it for a secret: a line next to a
-/// secret often holds another one.
-const OPAQUE_RUN: usize = 16;
-
-fn context(cut: &Cut, candidate: &Candidate, masks: &[(usize, usize)], limits: &Limits) -> Vec<ContextLine> {
-    let bytes = cut.buffer.bytes();
-    let start = cut.buffer.start();
-    let Some(span) = cut.spans.get(candidate.region as usize) else { return Vec::new() };
-    let low = (span.span.start.max(start) - start) as usize;
-    let high = ((span.span.end.min(start + bytes.len() as u64)) - start) as usize;
-    let from = (candidate.at.start - start) as usize;
-    let to = ((candidate.at.end - start) as usize).min(high);
-    let width = limits.snippet_columns;
-
-    let reach = width * (CONTEXT_LINES + 1);
-    let low = low.max(from.saturating_sub(reach));
-    let high = high.min(to + reach);
-    let mut first = from;
-    for _ in 0..=CONTEXT_LINES {
-        first = memchr::memrchr(b'\n', &bytes[low..first]).map_or(low, |newline| low + newline);
-        if first == low {
-            break;
-        }
-    }
-    if first > low || bytes.get(first) == Some(&b'\n') {
-        first += 1;
-    }
-    let first = first.min(from);
-    let mut last = to;
-    for _ in 0..=CONTEXT_LINES {
-        last = memchr::memchr(b'\n', &bytes[last..high]).map_or(high, |newline| last + newline + 1);
-        if last == high {
-            break;
-        }
-    }
-
-    // Binary content has no lines to show.
-    if bytes[first..last].iter().filter(|byte| **byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t')).count() > 0 {
-        return Vec::new();
-    }
-    let mut lines = Vec::new();
-    let mut delta = -(memchr::memchr_iter(b'\n', &bytes[first..from]).count() as i64);
-    let mut line: Vec<u8> = Vec::new();
-    let mut line_delta = delta;
-    let mut at = first;
-    let mut push = |line: &mut Vec<u8>, delta: i64| {
-        let shown = text::escape(&mask_opaque_runs(std::mem::take(line).trim_ascii_end()));
-        lines.push(ContextLine { delta, text: cut_to(shown, width) });
-    };
-    while at < last {
-        if let Some((_, end)) = masks.iter().find(|(begin, end)| (*begin..*end).contains(&at)) {
-            let end = (*end).min(last);
-            line.extend_from_slice(MASK.as_bytes());
-            delta += memchr::memchr_iter(b'\n', &bytes[at..end]).count() as i64;
-            at = end;
-            continue;
-        }
-        if bytes[at] == b'\n' {
-            push(&mut line, line_delta);
-            delta += 1;
-            line_delta = delta;
-        } else {
-            line.push(bytes[at]);
-        }
-        at += 1;
-    }
-    if !line.is_empty() {
-        push(&mut line, line_delta);
-    }
-    lines
-}
-
-fn mask_opaque_runs(line: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(line.len());
-    let in_run = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'=');
-    for run in line.chunk_by(|a, b| in_run(a) == in_run(b)) {
-        let opaque = run.len() >= OPAQUE_RUN
-            && in_run(&run[0])
-            && run.iter().any(u8::is_ascii_digit)
-            && run.iter().any(u8::is_ascii_alphabetic);
-        out.extend_from_slice(if opaque { MASK.as_bytes() } else { run });
-    }
-    out
-}
-
-fn cut_to(text: String, columns: usize) -> String {
-    match text.char_indices().nth(columns) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+        .cloned()
+        .collect()
 }

@@ -8,7 +8,6 @@
 //! [`crate::scan`].
 
 mod hasher;
-mod lines;
 mod merge;
 mod path_table;
 mod reader;
@@ -18,5 +17,5 @@ mod window;
 
 pub use path_table::{EntryRow, PathTable};
 pub use reader::{Claims, LayerReader, Progress, Silent};
-pub use record::{Carrier, ContextLine, LayerCandidate, LayerRecord, LayerSkip, Severeness};
+pub use record::{Carrier, LayerCandidate, LayerRecord, LayerSkip, Severeness};
 pub use whiteout::Mark;

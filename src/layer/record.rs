@@ -5,6 +5,7 @@ use crate::engine::Candidate;
 use crate::oci::{DiffId, Digest};
 use crate::tar::{Framing, RegionKind};
 use crate::text::Location;
+use crate::text::context::ContextLine;
 
 use super::PathTable;
 
@@ -57,15 +58,6 @@ pub struct LayerCandidate {
     pub companions: Vec<Location>,
     /// The lines around it, redacted.
     pub context: Vec<ContextLine>,
-}
-
-/// A line near a candidate, secrets replaced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContextLine {
-    /// Its distance from the candidate's first line.
-    pub delta: i64,
-    /// Its text, escaped and cut.
-    pub text: String,
 }
 
 /// What bytes of a layer are.

@@ -4,7 +4,7 @@ use memchr::{memchr_iter, memrchr};
 
 /// How many lines a piece of text has, and how far its last line reaches. Tallies of neighbouring pieces add up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub struct Tally {
     newlines: u64,
     /// Where the last line begins, if it begins in the piece.
     line_start: Option<u64>,
@@ -15,7 +15,7 @@ pub(super) struct Tally {
 impl Tally {
     /// Counts a piece that begins at `offset` of the stream. Cost: one pass for newlines, about 10 GB/s, and one over
     /// the last line.
-    pub(super) fn of(piece: &[u8], offset: u64) -> Self {
+    pub fn of(piece: &[u8], offset: u64) -> Self {
         let last = memrchr(b'\n', piece);
         let rest = &piece[last.map_or(0, |last| last + 1)..];
         Self {
@@ -26,7 +26,7 @@ impl Tally {
     }
 
     /// This piece and the one behind it.
-    pub(super) fn then(self, next: Self) -> Self {
+    pub fn then(self, next: Self) -> Self {
         Self {
             newlines: self.newlines + next.newlines,
             line_start: next.line_start.or(self.line_start),
@@ -36,7 +36,7 @@ impl Tally {
 
     /// Line, column in bytes and column in UTF-16 units, from 1, of the byte at `offset`, which is the one behind the
     /// tallied text of a region that begins at `region`.
-    pub(super) fn position(self, region: u64, offset: u64) -> (u64, u64, u64) {
+    pub fn position(self, region: u64, offset: u64) -> (u64, u64, u64) {
         (self.newlines + 1, offset - self.line_start.unwrap_or(region) + 1, self.units + 1)
     }
 }
