@@ -1,1 +1,166 @@
-//! Joins sources, layers and findings.
+//! One run: targets in, a [`Report`] out. Joins sources, layers and findings; prints nothing and decides nothing.
+//!
+//! ```text
+//! target ─ source ─▶ blobs ─ layer ─▶ records ┐
+//!             └────▶ images ─ metadata ───────┴─ resolve, assemble ─▶ Report
+//! ```
+
+mod assemble;
+mod gather;
+mod metadata;
+mod pairs;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::engine::Matcher;
+use crate::finding::{Fingerprinter, Report};
+use crate::layer::{LayerReader, LayerRecord, Progress};
+use crate::limits::{Budget, Limits};
+use crate::oci::{Digest, PlatformSelector};
+use crate::rules::RuleSet;
+use crate::source::{Access, Opened, SourceError};
+
+/// How to scan. Every knob has a default that hides nothing.
+pub struct Scan {
+    matcher: Matcher,
+    limits: Limits,
+    jobs: usize,
+    platforms: PlatformSelector,
+    fingerprinter: Fingerprinter,
+    cancelled: Arc<AtomicBool>,
+    watch: Arc<dyn Watch>,
+}
+
+/// One target of a run, opened or not.
+pub struct Target {
+    /// As it is to be named in the report: without userinfo, escaped.
+    pub name: String,
+    /// The name fingerprints are bound to, if it is not to be taken from the image.
+    pub repository: Option<String>,
+    /// The source, or why there is none.
+    pub opened: Result<Opened, SourceError>,
+}
+
+/// Is told how far a run is. Called from several threads.
+pub trait Watch: Progress {
+    /// A target begins.
+    fn target(&self, name: &str) {
+        let _ = name;
+    }
+    /// So many blobs of so many bytes as stored will be read; `None` where the sizes are not known.
+    fn planned(&self, blobs: usize, bytes: Option<u64>) {
+        let _ = (blobs, bytes);
+    }
+    /// A blob was read.
+    fn blob_done(&self) {}
+}
+
+impl Watch for crate::layer::Silent {}
+
+/// Why a scan cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The threads could not be started.
+    #[error("cannot start {jobs} matching threads")]
+    Threads {
+        /// How many were wanted.
+        jobs: usize,
+        /// Why not.
+        #[source]
+        source: rayon::ThreadPoolBuildError,
+    },
+}
+
+impl Scan {
+    /// A scan with `rules`, as many matching threads as there are cores, all platforms, and fingerprints without a key.
+    pub fn new(rules: Arc<RuleSet>) -> Self {
+        Self {
+            matcher: Matcher::new(rules),
+            limits: Limits::default(),
+            jobs: std::thread::available_parallelism().map_or(1, usize::from),
+            platforms: PlatformSelector::All,
+            fingerprinter: Fingerprinter::unkeyed(),
+            cancelled: Arc::default(),
+            watch: Arc::new(crate::layer::Silent),
+        }
+    }
+
+    /// Uses other limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Uses so many matching threads, at least one. As many layers at most are read at a time.
+    pub fn jobs(mut self, jobs: usize) -> Self {
+        self.jobs = jobs.max(1);
+        self
+    }
+
+    /// Scans only these platforms of an index.
+    pub fn platforms(mut self, platforms: PlatformSelector) -> Self {
+        self.platforms = platforms;
+        self
+    }
+
+    /// Names findings by this scheme.
+    pub fn fingerprinter(mut self, fingerprinter: Fingerprinter) -> Self {
+        self.fingerprinter = fingerprinter;
+        self
+    }
+
+    /// Ends soon after `cancelled` is set; what was found until then is reported as partial.
+    pub fn cancelled(mut self, cancelled: Arc<AtomicBool>) -> Self {
+        self.cancelled = cancelled;
+        self
+    }
+
+    /// Tells `watch` how far it is.
+    pub fn watch(mut self, watch: Arc<dyn Watch>) -> Self {
+        self.watch = watch;
+        self
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> &RuleSet {
+        self.matcher.rules()
+    }
+
+    /// Scans all targets. What goes wrong with a target or a layer is in the report; what was found before is kept.
+    ///
+    /// *Errors*: only where no thread can be started. *Cost*: each distinct blob is read once, whatever the number of
+    /// images, platforms and targets that have it.
+    pub fn run(&self, targets: Vec<Target>) -> Result<Report, ScanError> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.jobs)
+            .thread_name(|number| format!("match-{number}"))
+            .build()
+            .map_err(|source| ScanError::Threads { jobs: self.jobs, source })?;
+        let budget = Budget::new(self.limits.in_flight_bytes);
+        let reader = LayerReader::new(&self.matcher, &self.limits, &budget, &pool, &self.cancelled);
+        // Records of blobs whose digest was verified, shared by all targets.
+        let mut known: HashMap<Digest, Arc<LayerRecord>> = HashMap::new();
+        let mut assembler = assemble::Assembler::new(self);
+        for target in targets {
+            self.watch.target(&target.name);
+            let opened = match target.opened {
+                Ok(opened) => opened,
+                Err(error) => {
+                    assembler.failed(&target.name, target.repository, "", &error);
+                    continue;
+                }
+            };
+            let gathered = match opened.access {
+                Access::Random(source) => self.gather(&*source, &reader, &mut known),
+                Access::Stream(mut stream) => self.gather_stream(&mut *stream, &reader),
+            };
+            match gathered {
+                Ok(gathered) => assembler.add(&target.name, target.repository, opened.kind, &gathered),
+                Err(error) => assembler.failed(&target.name, target.repository, opened.kind, &error),
+            }
+        }
+        Ok(assembler.finish(self.cancelled.load(Ordering::Relaxed)))
+    }
+}

@@ -85,5 +85,32 @@ pub struct Problem {
     /// Why not, for a person.
     pub why: String,
     /// A stable name: `digest-mismatch`, `document-size`, `not-found`, `ambiguous-manifest`, …
-    pub reason: String,
+    pub reason: &'static str,
+}
+
+/// A source that is ready to be read.
+pub struct Opened {
+    /// Which kind of source it is: `registry`, `docker-archive`, `oci-layout`, `oci-archive`, `stdin`.
+    pub kind: &'static str,
+    /// How it can be read.
+    pub access: Access,
+}
+
+/// The two shapes of a source.
+pub enum Access {
+    /// Any blob at any time.
+    Random(Box<dyn Source>),
+    /// Each blob once.
+    Stream(Box<dyn StreamSource>),
+}
+
+/// An error and its causes on one line.
+pub fn chain(error: &SourceError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

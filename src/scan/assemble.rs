@@ -1,0 +1,549 @@
+//! From records to a report: the life of each occurrence, one finding for each credential, the ledger.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::engine::Scratch;
+use crate::finding::{
+    Counters, Coverage, EntryFacts, Finding, Fingerprint, ImageSummary, LayerSummary, Occurrence, Origin, Report,
+    Secret, Skip, SkipKind, Status, TargetSummary, Verification,
+};
+use crate::layer::{LayerRecord, Severeness};
+use crate::oci::{BlobKey, Image, Layer, Reference};
+use crate::resolve;
+use crate::rules::{Confidence, Evidence, Rule, SecretKind, Severity};
+use crate::source::{self, SourceError};
+use crate::text::{self, Lossless};
+
+use super::Scan;
+use super::gather::Gathered;
+use super::metadata::{Searched, Texts};
+use super::pairs::{self, Hit, Sighting};
+
+/// Collects what targets gave until the report is made.
+pub(super) struct Assembler<'s> {
+    scan: &'s Scan,
+    texts: Texts<'s>,
+    targets: Vec<TargetSummary>,
+    images: Vec<ImageSummary>,
+    credentials: BTreeMap<(String, u32, Vec<u8>), Credential>,
+    coverage: Coverage,
+    counters: Counters,
+    /// Blobs whose bytes are in the ledger already.
+    counted: BTreeSet<String>,
+}
+
+#[derive(Default)]
+struct Credential {
+    identifier: Option<Vec<u8>>,
+    occurrences: Vec<(Occurrence, Vec<Evidence>)>,
+}
+
+impl<'s> Assembler<'s> {
+    pub(super) fn new(scan: &'s Scan) -> Self {
+        let texts =
+            Texts { matcher: &scan.matcher, columns: scan.limits.snippet_columns, scratch: Scratch::default() };
+        Self {
+            scan,
+            texts,
+            targets: Vec::new(),
+            images: Vec::new(),
+            credentials: BTreeMap::new(),
+            coverage: Coverage::default(),
+            counters: Counters::default(),
+            counted: BTreeSet::new(),
+        }
+    }
+
+    /// Notes a target of which nothing could be had.
+    pub(super) fn failed(&mut self, name: &str, repository: Option<String>, kind: &str, error: &SourceError) {
+        self.targets.push(TargetSummary {
+            name: name.to_owned(),
+            source: kind.to_owned(),
+            repository: repository.unwrap_or_default(),
+            digest: None,
+            index: None,
+            failure: Some(source::chain(error)),
+            not_chosen: Vec::new(),
+        });
+    }
+
+    /// Adds everything a target gave.
+    pub(super) fn add(&mut self, name: &str, repository: Option<String>, kind: &str, gathered: &Gathered) {
+        let resolved = &gathered.resolved;
+        let repository = repository
+            .or_else(|| resolved.repository.clone())
+            .or_else(|| resolved.images.iter().flat_map(|image| &image.names).find_map(|name| name_of(name)))
+            .unwrap_or_else(|| fallback_name(name, kind));
+        let target = self.targets.len();
+        self.targets.push(TargetSummary {
+            name: name.to_owned(),
+            source: kind.to_owned(),
+            repository: repository.clone(),
+            digest: resolved.digest.clone(),
+            index: resolved.index.clone(),
+            failure: None,
+            not_chosen: resolved.not_chosen.clone(),
+        });
+        for problem in &resolved.problems {
+            self.skip(SkipKind::Incomplete, problem.reason, problem.what.clone(), None, problem.why.clone(), None);
+        }
+        self.counters.unused_blobs += gathered.unused;
+        for image in &resolved.images {
+            let repository = image.names.iter().find_map(|name| name_of(name)).filter(|_| resolved.images.len() > 1);
+            let repository = repository.filter(|_| resolved.repository.is_none()).unwrap_or_else(|| self.targets[target].repository.clone());
+            self.image(target, &repository, image, gathered);
+        }
+    }
+
+    fn image(&mut self, target: usize, repository: &str, image: &Image, gathered: &Gathered) {
+        let number = self.images.len();
+        let records: Vec<Option<&Arc<LayerRecord>>> =
+            image.layers.iter().map(|layer| gathered.records.get(&layer.blob)).collect();
+        let mut summaries = Vec::new();
+        for (layer, record) in image.layers.iter().zip(&records) {
+            summaries.push(self.layer(number, layer, *record, gathered));
+        }
+        let metadata = self.texts.of_image(image);
+        self.count_text(&metadata);
+        let mut attested = Vec::new();
+        for attestation in &image.attestations {
+            let place = format!("attestation {}", attestation.descriptor.digest);
+            match (gathered.attestations.get(&attestation.blob), gathered.unread.get(&attestation.blob)) {
+                (Some(bytes), _) => {
+                    let digest = &attestation.descriptor.digest;
+                    if !verifies(digest, bytes) {
+                        let detail = format!("the content is not what `{digest}` names");
+                        let bytes = None;
+                        self.skip(SkipKind::Incomplete, "digest-mismatch", place, bytes, detail, Some(number));
+                    }
+                    let searched = self.texts.of_attestation(bytes, attestation.predicate_type.as_deref());
+                    self.count_text(&searched);
+                    attested.push(searched);
+                }
+                (None, unread) => {
+                    let detail = unread.map_or_else(|| "it is not there".to_owned(), source::chain);
+                    self.skip(SkipKind::Incomplete, "unread-attestation", place, None, detail, Some(number));
+                }
+            }
+        }
+
+        let sightings = sightings(number, &records, &summaries, &metadata, &attested);
+        for hit in pairs::join(self.scan.rules(), sightings) {
+            self.hit(repository, hit);
+        }
+        self.images.push(ImageSummary {
+            target,
+            names: image.names.clone(),
+            platform: image.platform.clone(),
+            manifest: image.manifest.clone(),
+            image_id: image.image_id.clone(),
+            artifact_type: image.artifact_type.clone(),
+            created: image.config.created.clone(),
+            layers: summaries,
+            complete: true,
+        });
+    }
+
+    /// Describes a layer, compares it with what the documents say, and enters its bytes in the ledger.
+    fn layer(
+        &mut self,
+        image: usize,
+        layer: &Layer,
+        record: Option<&Arc<LayerRecord>>,
+        gathered: &Gathered,
+    ) -> LayerSummary {
+        let history = layer.history.as_ref();
+        let place = format!("layer {} ({})", layer.ordinal, layer.blob);
+        let mut summary = LayerSummary {
+            ordinal: layer.ordinal,
+            digest: layer.descriptor.as_ref().map(|descriptor| descriptor.digest.clone()),
+            diff_id: layer.diff_id.clone(),
+            compression: String::new(),
+            stored_bytes: layer.descriptor.as_ref().map_or(0, |descriptor| descriptor.size),
+            decoded_bytes: 0,
+            entries: 0,
+            created_by: history.and_then(|history| history.created_by.clone()),
+            created: history.and_then(|history| history.created.clone()),
+            verification: Verification::Unverified,
+            findings: Vec::new(),
+            hides: Vec::new(),
+        };
+        let Some(record) = record else {
+            let (reason, detail) = match gathered.unread.get(&layer.blob) {
+                Some(error) => ("unreadable-blob", source::chain(error)),
+                None => ("not-read", "it is not there, or the scan ended before it was read".to_owned()),
+            };
+            let bytes = layer.descriptor.as_ref().map(|descriptor| descriptor.size);
+            self.skip(SkipKind::Incomplete, reason, place, bytes, detail, Some(image));
+            return summary;
+        };
+        summary.digest = Some(record.digest.clone());
+        summary.diff_id = Some(record.diff_id.clone());
+        summary.compression = format!("{:?}", record.codec).to_lowercase();
+        summary.stored_bytes = record.stored_bytes;
+        summary.decoded_bytes = record.decoded_bytes;
+        summary.entries = record.framing.entries;
+        summary.verification = self.verify(image, layer, record, &place);
+        let kind = |severeness| match severeness {
+            Severeness::Incomplete => SkipKind::Incomplete,
+            Severeness::Note => SkipKind::Note,
+        };
+        for skip in &record.skips {
+            self.skip(kind(skip.severeness), skip.reason, place.clone(), skip.bytes, skip.detail.clone(), Some(image));
+        }
+        if self.counted.insert(layer.blob.to_string()) {
+            self.counters.blobs += 1;
+            self.counters.stored_bytes += record.stored_bytes;
+            self.counters.entries += record.framing.entries;
+            self.coverage.seen_bytes += record.decoded_bytes + record.aside_bytes;
+            self.coverage.scanned_bytes += record.searched_bytes + record.aside_bytes;
+            self.coverage.skipped_bytes += record.decoded_bytes - record.searched_bytes;
+        }
+        summary
+    }
+
+    fn verify(&mut self, image: usize, layer: &Layer, record: &LayerRecord, place: &str) -> Verification {
+        if !record.complete {
+            return Verification::Unverified;
+        }
+        let digest = match (&layer.blob, &layer.descriptor) {
+            (_, Some(descriptor)) => Some(&descriptor.digest),
+            (BlobKey::Digest(digest), None) => Some(digest),
+            (BlobKey::Member(_), None) => None,
+        };
+        let mut failures = Vec::new();
+        let mut compared = false;
+        if let Some(digest) = digest {
+            if digest.algorithm().is_none() {
+                let detail = format!("`{}` digests cannot be computed", digest.algorithm_name());
+                failures.push(("digest-unverifiable", detail));
+            } else if *digest != record.digest {
+                let (read, bytes) = (&record.digest, record.stored_bytes);
+                let detail = format!("expected `{digest}`, read `{read}` after {bytes} bytes");
+                failures.push(("digest-mismatch", detail));
+            }
+            compared = true;
+        }
+        if let Some(descriptor) = &layer.descriptor
+            && descriptor.size != record.stored_bytes
+        {
+            let read = if record.stored_bytes > descriptor.size { "more" } else { "fewer" };
+            let detail = format!("the descriptor says {} bytes, there are {read}", descriptor.size);
+            failures.push(("size-mismatch", detail));
+        }
+        if let Some(diff_id) = &layer.diff_id {
+            if *diff_id != record.diff_id {
+                let detail = format!("expected `{diff_id}`, the uncompressed layer is `{}`", record.diff_id);
+                failures.push(("diff-id-mismatch", detail));
+            }
+            compared = true;
+        }
+        let verification = match (failures.is_empty(), compared) {
+            (false, _) => Verification::Failed,
+            (true, true) => Verification::Verified,
+            (true, false) => Verification::Unverified,
+        };
+        for (reason, detail) in failures {
+            self.skip(SkipKind::Incomplete, reason, place.to_owned(), None, detail, Some(image));
+        }
+        verification
+    }
+
+    fn count_text(&mut self, searched: &Searched) {
+        self.coverage.seen_bytes += searched.bytes;
+        self.coverage.scanned_bytes += searched.bytes;
+    }
+
+    fn skip(
+        &mut self,
+        kind: SkipKind,
+        reason: &'static str,
+        place: String,
+        bytes: Option<u64>,
+        detail: String,
+        image: Option<usize>,
+    ) {
+        self.coverage.skips.push(Skip { kind, reason, place, bytes, detail, image });
+    }
+
+    fn hit(&mut self, repository: &str, hit: Hit) {
+        let key = (repository.to_owned(), hit.rule, hit.secret);
+        let credential = self.credentials.entry(key).or_default();
+        credential.identifier = credential.identifier.take().or(hit.identifier);
+        credential.occurrences.push((hit.occurrence, hit.evidence));
+    }
+
+    /// Makes the report.
+    pub(super) fn finish(mut self, interrupted: bool) -> Report {
+        let rules = self.scan.rules();
+        let mut drafts: Vec<Draft<'_>> = Vec::new();
+        for ((repository, rule, secret), credential) in std::mem::take(&mut self.credentials) {
+            let Some(rule) = rules.rules().get(rule as usize) else { continue };
+            drafts.push(draft(rule, repository, secret, credential));
+        }
+        if drafts.len() > self.scan.limits.findings {
+            let over = drafts.len() - self.scan.limits.findings;
+            drafts.sort_by(|a, b| a.rank().cmp(&b.rank()));
+            drafts.truncate(self.scan.limits.findings);
+            let detail = format!("{over} findings beyond the limit were dropped, the least severe ones");
+            self.skip(SkipKind::Incomplete, "findings", "the report".to_owned(), None, detail, None);
+        }
+        let mut findings = self.name(drafts);
+        findings.sort_by(|a, b| order(a).cmp(&order(b)));
+        for finding in &findings {
+            if finding.confidence == Confidence::Low {
+                self.counters.low_confidence += 1;
+            }
+            for occurrence in &finding.occurrences {
+                let image = &mut self.images[occurrence.image];
+                let mut note = |ordinal: Option<usize>, list: fn(&mut LayerSummary) -> &mut Vec<Fingerprint>| {
+                    let layer = ordinal.and_then(|ordinal| image.layers.get_mut(ordinal.wrapping_sub(1)));
+                    if let Some(list) = layer.map(list)
+                        && !list.contains(&finding.fingerprint)
+                    {
+                        list.push(finding.fingerprint.clone());
+                    }
+                };
+                let layer = match &occurrence.origin {
+                    Origin::File { layer, .. } | Origin::Layer { layer, .. } => Some(*layer),
+                    _ => None,
+                };
+                note(layer, |layer| &mut layer.findings);
+                note(occurrence.status.hidden_by(), |layer| &mut layer.hides);
+            }
+        }
+        self.coverage.skips.sort();
+        self.coverage.skips.dedup();
+        for (number, image) in self.images.iter_mut().enumerate() {
+            let target_wide = |skip: &Skip| skip.image.is_none();
+            image.complete = !interrupted
+                && !self.coverage.skips.iter().any(|skip| {
+                    skip.kind == SkipKind::Incomplete && (skip.image == Some(number) || target_wide(skip))
+                });
+        }
+        Report {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            rule_set: rules.hash().to_owned(),
+            scheme: self.scan.fingerprinter.scheme(),
+            targets: self.targets,
+            images: self.images,
+            findings,
+            coverage: self.coverage,
+            counters: self.counters,
+            interrupted,
+        }
+    }
+
+    /// Gives each finding its fingerprint.
+    fn name(&self, mut drafts: Vec<Draft<'_>>) -> Vec<Finding> {
+        // A secret that can be guessed is named by its place and its number there.
+        drafts.sort_by(|a, b| a.place_order().cmp(&b.place_order()));
+        let mut numbers: HashMap<(String, String, String), usize> = HashMap::new();
+        drafts
+            .into_iter()
+            .map(|draft| {
+                let mut finding = draft.finding;
+                let place = draft.place;
+                let number = numbers
+                    .entry((finding.repository.clone(), finding.rule.0.clone(), place.clone()))
+                    .and_modify(|number| *number += 1)
+                    .or_insert(1);
+                let place = format!("{place}#{number}");
+                finding.fingerprint = self.scan.fingerprinter.fingerprint(
+                    &finding.rule,
+                    &finding.repository,
+                    draft.kind,
+                    finding.secret.expose(),
+                    &place,
+                );
+                finding
+            })
+            .collect()
+    }
+}
+
+/// A finding that has no name yet.
+struct Draft<'r> {
+    finding: Finding,
+    kind: SecretKind,
+    place: String,
+    rule: &'r Rule,
+}
+
+impl Draft<'_> {
+    fn rank(&self) -> (std::cmp::Reverse<(Confidence, Severity)>, &str, &str) {
+        (std::cmp::Reverse((self.finding.confidence, self.finding.severity)), &self.rule.id.0, &self.place)
+    }
+
+    fn place_order(&self) -> (&str, &str, &str, u64, &[u8]) {
+        let first = self.finding.occurrences.first();
+        let offset = first.map_or(0, |occurrence| occurrence.location.offset);
+        (&self.finding.repository, &self.rule.id.0, &self.place, offset, self.finding.secret.expose())
+    }
+}
+
+fn draft(rule: &Rule, repository: String, secret: Vec<u8>, credential: Credential) -> Draft<'_> {
+    let mut occurrences = credential.occurrences;
+    occurrences.sort_by(|(a, _), (b, _)| {
+        (a.image, &a.origin, a.location).cmp(&(b.image, &b.origin, b.location))
+    });
+    occurrences.dedup_by(|(a, _), (b, _)| {
+        a.image == b.image && a.origin == b.origin && a.location == b.location
+    });
+    let confidence = occurrences.iter().map(|(occurrence, _)| occurrence.confidence).max().unwrap_or(Confidence::Low);
+    let evidence: BTreeSet<Evidence> = occurrences
+        .iter()
+        .filter(|(occurrence, _)| occurrence.confidence == confidence)
+        .flat_map(|(_, evidence)| evidence.iter().copied())
+        .collect();
+    let occurrences: Vec<Occurrence> = occurrences.into_iter().map(|(occurrence, _)| occurrence).collect();
+    // Of all its places the one that sorts first by name: layers may be added below without renaming the finding.
+    let place = occurrences.iter().map(|occurrence| place_name(&occurrence.origin)).min().unwrap_or_default();
+    Draft {
+        kind: rule.kind,
+        place,
+        rule,
+        finding: Finding {
+            fingerprint: Fingerprint(String::new()),
+            rule: rule.id.clone(),
+            title: rule.title.clone(),
+            severity: severity(rule, &evidence),
+            confidence,
+            evidence: evidence.into_iter().collect(),
+            repository,
+            identifier: credential.identifier.map(|identifier| text::escape(&identifier)),
+            secret: Secret::new(secret),
+            occurrences,
+            more_occurrences: 0,
+        },
+    }
+}
+
+/// The rule's severity, lowered for what cannot be used as it is.
+fn severity(rule: &Rule, evidence: &BTreeSet<Evidence>) -> Severity {
+    let worthless = [Evidence::PublicTestKey, Evidence::Sample];
+    if worthless.iter().any(|worthless| evidence.contains(worthless))
+        || (rule.identifier && evidence.contains(&Evidence::Unpaired))
+    {
+        return Severity::Low;
+    }
+    let weakened = [Evidence::Encrypted, Evidence::Expired, Evidence::TestMode];
+    if weakened.iter().any(|weakened| evidence.contains(weakened)) {
+        return match rule.severity {
+            Severity::Critical => Severity::High,
+            Severity::High => Severity::Medium,
+            Severity::Medium | Severity::Low => Severity::Low,
+        };
+    }
+    rule.severity
+}
+
+fn order(finding: &Finding) -> impl Ord + use<'_> {
+    let first = finding.occurrences.first().map(|occurrence| (occurrence.image, &occurrence.origin, occurrence.location));
+    (std::cmp::Reverse(finding.severity), std::cmp::Reverse(finding.confidence), &finding.rule, first, &finding.fingerprint)
+}
+
+/// A place without layer and image, so that a rebuild does not move it.
+fn place_name(origin: &Origin) -> String {
+    match origin {
+        Origin::File { path, .. } => format!("/{}", path.escaped()),
+        Origin::Layer { region, path, .. } => {
+            format!("{region}:/{}", path.as_ref().map(Lossless::escaped).unwrap_or_default())
+        }
+        Origin::Config { field, .. } => {
+            // The number of a history entry changes with every instruction before it.
+            field.split('[').next().unwrap_or_default().to_owned()
+        }
+        Origin::Manifest { field } => format!("manifest:{}", field.split('[').next().unwrap_or_default()),
+        Origin::Attestation { field, .. } => format!("attestation:{}", field.split('[').next().unwrap_or_default()),
+    }
+}
+
+/// Every candidate of an image at its place and with its life.
+fn sightings<'r>(
+    image: usize,
+    records: &'r [Option<&Arc<LayerRecord>>],
+    summaries: &[LayerSummary],
+    metadata: &'r Searched,
+    attested: &'r [Searched],
+) -> Vec<Sighting<'r>> {
+    let mut members = Vec::new();
+    for (index, record) in records.iter().enumerate() {
+        for candidate in record.iter().flat_map(|record| &record.candidates) {
+            if candidate.carrier.is_file()
+                && let Some(entry) = candidate.entry
+            {
+                members.push((index, entry));
+            }
+        }
+    }
+    members.sort_unstable();
+    members.dedup();
+    let tables: Vec<_> = records.iter().map(|record| record.map(|record| &record.paths)).collect();
+    let lives: HashMap<resolve::Member, Status> =
+        members.iter().copied().zip(resolve::statuses(&tables, &members)).collect();
+
+    let mut sightings = Vec::new();
+    for (index, record) in records.iter().enumerate() {
+        let Some(record) = record else { continue };
+        for found in &record.candidates {
+            let row = found.entry.and_then(|entry| record.paths.row(entry));
+            let (origin, status) = match row {
+                Some(row) if found.carrier.is_file() => {
+                    let entry = EntryFacts { mode: row.mode, uid: row.uid, gid: row.gid, mtime: row.mtime, size: row.size };
+                    let path = Lossless(row.path.to_vec());
+                    let life = found.entry.and_then(|entry| lives.get(&(index, entry)));
+                    (Origin::File { layer: index + 1, path, entry }, life.cloned().unwrap_or(Status::Unlisted))
+                }
+                row => {
+                    let path = row.map(|row| Lossless(row.path.to_vec()));
+                    (Origin::Layer { layer: index + 1, region: found.carrier.name(), path }, Status::Unlisted)
+                }
+            };
+            sightings.push(Sighting {
+                image,
+                candidate: &found.candidate,
+                origin,
+                status,
+                location: found.location,
+                companions: &found.companions,
+                context: &found.context,
+                verification: summaries.get(index).map_or(Verification::Unverified, |layer| layer.verification),
+            });
+        }
+    }
+    for found in metadata.candidates.iter().chain(attested.iter().flat_map(|searched| &searched.candidates)) {
+        sightings.push(Sighting {
+            image,
+            candidate: &found.candidate,
+            origin: found.origin.clone(),
+            status: Status::Metadata(found.used),
+            location: found.location,
+            companions: &found.companions,
+            context: &found.context,
+            verification: Verification::Verified,
+        });
+    }
+    sightings
+}
+
+fn verifies(digest: &crate::oci::Digest, bytes: &[u8]) -> bool {
+    digest.algorithm().is_some_and(|algorithm| {
+        let mut hasher = crate::oci::Hasher::new(algorithm);
+        hasher.update(bytes);
+        hasher.finish() == *digest
+    })
+}
+
+/// `registry/repository` of an image's own name.
+fn name_of(name: &str) -> Option<String> {
+    Reference::parse(name).ok().map(|reference| reference.name())
+}
+
+/// A name for a target that has none: the last part of its path, without an ending.
+fn fallback_name(target: &str, kind: &str) -> String {
+    let name = target.rsplit('/').next().unwrap_or_default();
+    let name = name.split('.').next().unwrap_or_default();
+    if name.is_empty() || name == "-" { kind.to_owned() } else { name.to_owned() }
+}

@@ -1,0 +1,228 @@
+//! Reads everything a target has: each blob once, the largest first.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::layer::{Claims, LayerReader, LayerRecord, Progress};
+use crate::oci::{Algorithm, Attestation, BlobKey, Descriptor, Digest, DiffId, Image};
+use crate::source::{Resolved, Source, SourceError, StreamSource};
+
+use super::{Scan, Watch};
+
+/// What was read of a target.
+pub(super) struct Gathered {
+    pub(super) resolved: Resolved,
+    /// The record of each blob that could be opened.
+    pub(super) records: HashMap<BlobKey, Arc<LayerRecord>>,
+    /// Why the others could not.
+    pub(super) unread: HashMap<BlobKey, SourceError>,
+    /// Attestations, whole: they are small documents.
+    pub(super) attestations: HashMap<BlobKey, Vec<u8>>,
+    /// Blobs of a stream that no chosen image has.
+    pub(super) unused: u64,
+}
+
+/// A blob that is to be read.
+struct Wanted<'i> {
+    key: &'i BlobKey,
+    descriptor: Option<&'i Descriptor>,
+    diff_id: Option<&'i DiffId>,
+}
+
+impl Wanted<'_> {
+    fn claims(&self) -> Claims {
+        claims(self.key, self.descriptor, self.diff_id)
+    }
+
+    fn size(&self) -> u64 {
+        self.descriptor.map_or(0, |descriptor| descriptor.size)
+    }
+}
+
+fn claims(key: &BlobKey, descriptor: Option<&Descriptor>, diff_id: Option<&DiffId>) -> Claims {
+    let of_key = match key {
+        BlobKey::Digest(digest) => digest.algorithm(),
+        BlobKey::Member(_) => descriptor.and_then(|descriptor| descriptor.digest.algorithm()),
+    };
+    Claims {
+        digest: of_key.unwrap_or(Algorithm::Sha256),
+        diff_id: diff_id.and_then(|diff_id| diff_id.0.algorithm()).unwrap_or(Algorithm::Sha256),
+        size: descriptor.map(|descriptor| descriptor.size),
+    }
+}
+
+impl Scan {
+    /// Reads a source that can be asked for any blob.
+    pub(super) fn gather(
+        &self,
+        source: &dyn Source,
+        reader: &LayerReader<'_>,
+        known: &mut HashMap<Digest, Arc<LayerRecord>>,
+    ) -> Result<Gathered, SourceError> {
+        let resolved = source.resolve(&self.platforms, &self.limits)?;
+        let mut records = HashMap::new();
+        let mut wanted: Vec<Wanted<'_>> = Vec::new();
+        for layer in resolved.images.iter().flat_map(|image| &image.layers) {
+            if let BlobKey::Digest(digest) = &layer.blob
+                && let Some(record) = known.get(digest)
+            {
+                records.insert(layer.blob.clone(), Arc::clone(record));
+            } else if wanted.iter().all(|wanted| *wanted.key != layer.blob) {
+                let (descriptor, diff_id) = (layer.descriptor.as_ref(), layer.diff_id.as_ref());
+                wanted.push(Wanted { key: &layer.blob, descriptor, diff_id });
+            }
+        }
+        // The largest first: the last reader to finish then has little left.
+        wanted.sort_by_key(|wanted| std::cmp::Reverse(wanted.size()));
+        self.watch.planned(wanted.len(), Some(wanted.iter().map(Wanted::size).sum()).filter(|sum| *sum > 0));
+
+        let next = Mutex::new(wanted.iter());
+        let done: Mutex<Vec<(BlobKey, Result<LayerRecord, SourceError>)>> = Mutex::default();
+        let readers = self.jobs.min(source.parallel()).min(wanted.len());
+        std::thread::scope(|scope| {
+            for _ in 0..readers {
+                scope.spawn(|| {
+                    while !self.cancelled.load(Ordering::Relaxed) {
+                        let Some(wanted) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
+                        let result = source
+                            .blob(wanted.key, wanted.descriptor)
+                            .map(|mut blob| reader.read(&mut *blob, wanted.claims(), &Watched(&*self.watch)));
+                        self.watch.blob_done();
+                        done.lock().unwrap_or_else(PoisonError::into_inner).push((wanted.key.clone(), result));
+                    }
+                });
+            }
+        });
+        let mut unread = HashMap::new();
+        for (key, result) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            match result {
+                Ok(record) => {
+                    let record = Arc::new(record);
+                    // Only what was verified may stand for the same digest elsewhere.
+                    if let BlobKey::Digest(digest) = &key
+                        && record.complete
+                        && record.digest == *digest
+                    {
+                        known.insert(digest.clone(), Arc::clone(&record));
+                    }
+                    records.insert(key, record);
+                }
+                Err(error) => {
+                    unread.insert(key, error);
+                }
+            }
+        }
+        let mut attestations = HashMap::new();
+        for attestation in attestations_of(&resolved.images) {
+            let read = source
+                .blob(&attestation.blob, Some(&attestation.descriptor))
+                .and_then(|blob| self.document(blob, attestation));
+            match read {
+                Ok(bytes) => {
+                    attestations.insert(attestation.blob.clone(), bytes);
+                }
+                Err(error) => {
+                    unread.insert(attestation.blob.clone(), error);
+                }
+            }
+        }
+        Ok(Gathered { resolved, records, unread, attestations, unused: 0 })
+    }
+
+    /// Reads a source that gives each blob once. Every blob is scanned as it arrives, in any order; what belongs to which
+    /// image is known only at the end.
+    pub(super) fn gather_stream(
+        &self,
+        stream: &mut dyn StreamSource,
+        reader: &LayerReader<'_>,
+    ) -> Result<Gathered, SourceError> {
+        let mut records: HashMap<BlobKey, Arc<LayerRecord>> = HashMap::new();
+        let mut broken = None;
+        while !self.cancelled.load(Ordering::Relaxed) {
+            match stream.next_blob() {
+                Ok(None) => break,
+                Ok(Some(mut blob)) => {
+                    let claims = Claims { size: None, ..claims(&blob.key, None, None) };
+                    let record = reader.read(&mut *blob.reader, claims, &Watched(&*self.watch));
+                    self.watch.blob_done();
+                    records.insert(blob.key, Arc::new(record));
+                }
+                Err(error) => {
+                    broken = Some(error);
+                    break;
+                }
+            }
+        }
+        let mut resolved = match (stream.resolve(&self.platforms, &self.limits), broken) {
+            (Ok(resolved), None) => resolved,
+            (Ok(mut resolved), Some(error)) => {
+                resolved.problems.push(crate::source::Problem {
+                    what: "the stream".to_owned(),
+                    why: crate::source::chain(&error),
+                    reason: "truncated",
+                });
+                resolved
+            }
+            (Err(_), Some(error)) | (Err(error), None) => return Err(error),
+        };
+        let mut attestations = HashMap::new();
+        for attestation in attestations_of(&resolved.images) {
+            if let Some(bytes) = stream.document(&attestation.blob) {
+                attestations.insert(attestation.blob.clone(), bytes.to_vec());
+            }
+        }
+        // A layer that looks like a small document was kept as one.
+        for layer in resolved.images.iter().flat_map(|image| &image.layers) {
+            if !records.contains_key(&layer.blob)
+                && let Some(mut bytes) = stream.document(&layer.blob)
+            {
+                let claims = claims(&layer.blob, None, layer.diff_id.as_ref());
+                let record = reader.read(&mut bytes, claims, &Watched(&*self.watch));
+                records.insert(layer.blob.clone(), Arc::new(record));
+            }
+        }
+        let used = |key: &BlobKey| {
+            resolved.images.iter().any(|image| {
+                image.layers.iter().any(|layer| layer.blob == *key)
+                    || image.attestations.iter().any(|attestation| attestation.blob == *key)
+            })
+        };
+        let before = records.len();
+        records.retain(|key, _| used(key));
+        let unused = (before - records.len()) as u64;
+        resolved.problems.sort_by(|a, b| (&a.what, &a.why).cmp(&(&b.what, &b.why)));
+        Ok(Gathered { resolved, records, unread: HashMap::new(), attestations, unused })
+    }
+
+    /// Reads an attestation whole and verifies it.
+    fn document(&self, blob: Box<dyn Read + Send>, attestation: &Attestation) -> Result<Vec<u8>, SourceError> {
+        let what = format!("attestation {}", attestation.descriptor.digest);
+        let limit = self.limits.attestation_bytes;
+        let mut bytes = Vec::new();
+        blob.take(limit + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|source| SourceError::Io { what: what.clone(), source })?;
+        if bytes.len() as u64 > limit {
+            return Err(SourceError::Limit { what, limit: crate::limits::LimitHit::Document });
+        }
+        Ok(bytes)
+    }
+}
+
+fn attestations_of(images: &[Image]) -> impl Iterator<Item = &Attestation> {
+    images.iter().flat_map(|image| &image.attestations)
+}
+
+/// A watch as the progress of one blob.
+struct Watched<'w>(&'w dyn Watch);
+
+impl Progress for Watched<'_> {
+    fn stored(&self, bytes: u64) {
+        self.0.stored(bytes);
+    }
+    fn decoded(&self, bytes: u64) {
+        self.0.decoded(bytes);
+    }
+}

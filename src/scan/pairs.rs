@@ -1,0 +1,218 @@
+//! Puts the halves of a credential together that do not stand together: a key id in the environment, its secret in a
+//! file, or each in a layer of its own.
+
+use std::collections::HashSet;
+
+use crate::engine::Candidate;
+use crate::finding::{Companion, Line, Location, Occurrence, Origin, Secret, Status, Verification};
+use crate::rules::{Confidence, Evidence, Rule, RuleSet};
+use crate::text::context::ContextLine;
+
+/// A candidate at one place of one image.
+pub(super) struct Sighting<'r> {
+    pub(super) image: usize,
+    pub(super) candidate: &'r Candidate,
+    pub(super) origin: Origin,
+    pub(super) status: Status,
+    pub(super) location: Location,
+    pub(super) companions: &'r [Location],
+    pub(super) context: &'r [ContextLine],
+    pub(super) verification: Verification,
+}
+
+/// An occurrence of a credential whose halves are together.
+pub(super) struct Hit {
+    pub(super) rule: u32,
+    pub(super) secret: Vec<u8>,
+    pub(super) identifier: Option<Vec<u8>>,
+    pub(super) evidence: Vec<Evidence>,
+    pub(super) occurrence: Occurrence,
+}
+
+/// Joins the sightings of one image.
+///
+/// An id that stands alone although it is paired elsewhere is no leak of its own and is dropped; a secret that stands
+/// alone although it is paired elsewhere is one more occurrence. What stays alone is reported as what it is.
+pub(super) fn join(rules: &RuleSet, sightings: Vec<Sighting<'_>>) -> Vec<Hit> {
+    let mut hits = Vec::new();
+    let mut lone_ids = Vec::new();
+    let mut lone_secrets = Vec::new();
+    let mut paired = HashSet::new();
+    for sighting in sightings {
+        let Some(rule) = rules.rules().get(sighting.candidate.rule as usize) else { continue };
+        match (sighting.candidate.part, main_part(rule)) {
+            (None, Some(main)) if rule.identifier => {
+                match sighting.candidate.companions.iter().position(|companion| companion.part as usize == main) {
+                    Some(place) => {
+                        paired.insert((sighting.candidate.rule, sighting.candidate.text.clone()));
+                        hits.push(together(rule, &sighting, place));
+                    }
+                    None => lone_ids.push(sighting),
+                }
+            }
+            (Some(_), Some(_)) if rule.identifier => lone_secrets.push(sighting),
+            _ => hits.push(whole(rule, &sighting)),
+        }
+    }
+    let known: HashSet<(u32, Vec<u8>)> = hits.iter().map(|hit| (hit.rule, hit.secret.clone())).collect();
+    lone_ids.retain(|id| !paired.contains(&(id.candidate.rule, id.candidate.text.clone())));
+    let mut used = HashSet::new();
+    for secret in lone_secrets {
+        let rule = &rules.rules()[secret.candidate.rule as usize];
+        let is_known = known.contains(&(secret.candidate.rule, secret.candidate.text.clone()));
+        let is_main = secret.candidate.part.map(|part| part as usize) == main_part(rule);
+        let id = (!is_known && is_main)
+            .then(|| {
+                let mine = lone_ids.iter().filter(|id| id.candidate.rule == secret.candidate.rule);
+                // The first of equals, so that the order of layers decides and not chance.
+                mine.rev().max_by_key(|id| nearness(&id.origin, &secret.origin))
+            })
+            .flatten();
+        if let Some(id) = id {
+            used.insert((id.candidate.rule, id.candidate.text.clone()));
+        }
+        hits.push(apart(rule, &secret, id));
+    }
+    lone_ids.retain(|id| !used.contains(&(id.candidate.rule, id.candidate.text.clone())));
+    hits.extend(lone_ids.iter().map(|id| whole(&rules.rules()[id.candidate.rule as usize], id)));
+    hits
+}
+
+/// The part that makes an identifier a credential.
+fn main_part(rule: &Rule) -> Option<usize> {
+    rule.parts.iter().position(|part| !part.optional)
+}
+
+/// How likely two halves belong together by where they stand.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Nearness {
+    SameImage,
+    SameLayer,
+    SameDirectory,
+    SamePlace,
+}
+
+fn nearness(a: &Origin, b: &Origin) -> Nearness {
+    match (a, b) {
+        (Origin::File { layer, path, .. }, Origin::File { layer: other_layer, path: other, .. }) => {
+            let directory = |path: &[u8]| path[..path.iter().rposition(|byte| *byte == b'/').unwrap_or(0)].to_vec();
+            if path == other {
+                Nearness::SamePlace
+            } else if directory(&path.0) == directory(&other.0) {
+                Nearness::SameDirectory
+            } else if layer == other_layer {
+                Nearness::SameLayer
+            } else {
+                Nearness::SameImage
+            }
+        }
+        (Origin::Config { field, .. }, Origin::Config { field: other, .. }) if field == other => Nearness::SamePlace,
+        (Origin::Config { .. } | Origin::Manifest { .. }, Origin::Config { .. } | Origin::Manifest { .. }) => {
+            Nearness::SameDirectory
+        }
+        _ => Nearness::SameImage,
+    }
+}
+
+/// A sighting that is a finding as it is.
+fn whole(rule: &Rule, sighting: &Sighting<'_>) -> Hit {
+    let companions = companions(rule, sighting, None);
+    hit(sighting, sighting.candidate.text.clone(), None, sighting.location, companions)
+}
+
+/// An id with its secret next to it: the secret's place counts.
+fn together(rule: &Rule, sighting: &Sighting<'_>, main: usize) -> Hit {
+    let candidate = sighting.candidate;
+    let mut companions = companions(rule, sighting, Some(main));
+    companions.insert(
+        0,
+        Companion {
+            part: rule.anchor.name.clone(),
+            secret: Secret::new(candidate.text.clone()),
+            origin: sighting.origin.clone(),
+            location: sighting.location,
+        },
+    );
+    let location = sighting.companions.get(main).copied().unwrap_or(sighting.location);
+    let secret = candidate.companions[main].text.clone();
+    hit(sighting, secret, Some(candidate.text.clone()), location, companions)
+}
+
+/// A secret that stands alone, with the id that goes with it where there is one.
+fn apart(rule: &Rule, secret: &Sighting<'_>, id: Option<&Sighting<'_>>) -> Hit {
+    let companions = id
+        .map(|id| Companion {
+            part: rule.anchor.name.clone(),
+            secret: Secret::new(id.candidate.text.clone()),
+            origin: id.origin.clone(),
+            location: id.location,
+        })
+        .into_iter()
+        .collect();
+    let identifier = id.map(|id| id.candidate.text.clone());
+    let mut hit = hit(secret, secret.candidate.text.clone(), identifier, secret.location, companions);
+    if let Some(id) = id {
+        hit.evidence.retain(|evidence| *evidence != Evidence::Unpaired);
+        hit.evidence.push(Evidence::Paired);
+        hit.evidence.sort_unstable();
+        let doubtful = |sighting: &Sighting<'_>| sighting.candidate.evidence.contains(&Evidence::Sample);
+        hit.occurrence.confidence = match nearness(&id.origin, &secret.origin) {
+            _ if doubtful(id) || doubtful(secret) => Confidence::Low,
+            Nearness::SamePlace | Nearness::SameDirectory => Confidence::High,
+            Nearness::SameLayer | Nearness::SameImage => Confidence::Medium.max(hit.occurrence.confidence),
+        };
+    }
+    hit
+}
+
+fn companions(rule: &Rule, sighting: &Sighting<'_>, without: Option<usize>) -> Vec<Companion> {
+    let candidate = sighting.candidate;
+    candidate
+        .companions
+        .iter()
+        .zip(sighting.companions)
+        .enumerate()
+        .filter(|(place, _)| Some(*place) != without)
+        .map(|(_, (companion, location))| Companion {
+            part: rule.parts.get(companion.part as usize).map(|part| part.name.clone()).unwrap_or_default(),
+            secret: Secret::new(companion.text.clone()),
+            origin: sighting.origin.clone(),
+            location: *location,
+        })
+        .collect()
+}
+
+fn hit(
+    sighting: &Sighting<'_>,
+    secret: Vec<u8>,
+    identifier: Option<Vec<u8>>,
+    location: Location,
+    companions: Vec<Companion>,
+) -> Hit {
+    // Context is told relative to the line of the candidate itself, which for a pair is that of the id.
+    let line = |delta: i64| sighting.location.line.saturating_add_signed(delta);
+    Hit {
+        rule: sighting.candidate.rule,
+        secret,
+        identifier,
+        evidence: sighting.candidate.evidence.clone(),
+        occurrence: Occurrence {
+            image: sighting.image,
+            origin: sighting.origin.clone(),
+            status: sighting.status.clone(),
+            location,
+            companions,
+            context: sighting
+                .context
+                .iter()
+                .map(|context| Line {
+                    number: line(context.delta),
+                    text: context.text.clone(),
+                    here: line(context.delta) == location.line,
+                })
+                .collect(),
+            confidence: sighting.candidate.confidence,
+            verification: sighting.verification,
+        },
+    }
+}
