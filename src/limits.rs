@@ -40,10 +40,11 @@ pub struct Limits {
     pub layer_bytes: u64,
     /// Decompressed bytes of one image ([`LimitHit::ImageBytes`]).
     pub image_bytes: u64,
-    /// Base-two logarithm of the largest zstd window. 27 (128 MiB) is what zstd itself accepts by default
-    /// ([`LimitHit::ZstdWindow`]).
+    /// Base-two logarithm of the largest zstd window, and of the memory for an xz dictionary. 27 (128 MiB) is
+    /// what zstd itself accepts by default ([`LimitHit::ZstdWindow`]).
     pub zstd_window_log: u32,
-    /// Bytes of one gzip header field that are kept for scanning ([`LimitHit::GzipField`]).
+    /// Bytes of one gzip header field that are handed over at a time, 64 KiB at most; the next ones follow, so
+    /// none is lost.
     pub gzip_field_bytes: usize,
     /// Findings of one rule in one file; the rest is counted ([`LimitHit::FindingsPerFile`]).
     pub findings_per_file: usize,
