@@ -41,7 +41,8 @@ pub fn escape(bytes: &[u8]) -> String {
     out
 }
 
-fn is_unprintable(c: char) -> bool {
+/// Whether `c` is invisible or moves other text: controls, line separators, bidirectional and zero-width characters.
+pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(u32::from(c),
             0xAD | 0x61C | 0x180E | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xFFF9..=0xFFFB

@@ -1,5 +1,6 @@
 //! What a run returns: plain values. Nothing here scans, prints or decides.
 
+mod conceal;
 mod coverage;
 mod fingerprint;
 mod report;

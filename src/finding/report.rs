@@ -214,6 +214,17 @@ pub enum Origin {
     },
 }
 
+impl Origin {
+    /// The layer it is in, or whose history it is.
+    pub fn layer(&self) -> Option<usize> {
+        match self {
+            Self::File { layer, .. } | Self::Layer { layer, .. } => Some(*layer),
+            Self::Config { layer, .. } => *layer,
+            Self::Manifest { .. } | Self::Attestation { .. } => None,
+        }
+    }
+}
+
 /// What the archive says of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EntryFacts {
