@@ -142,23 +142,33 @@ pub enum SecretKind {
 pub enum Check {
     /// Account number and base32 form of an AWS access key id.
     AwsAccessKeyId,
+    /// Azure DevOps tokens of 52 characters: CRC-32 within. A mismatch proves nothing.
+    AzureDevopsPat,
+    /// Entra client secrets: Marvin32 of the eighth generation. A mismatch proves nothing.
+    AzureEntraSecret,
     /// Azure's identifiable keys: Marvin32 over the decoded key.
     AzureMarvin32,
+    /// A prefix and base64 of a JSON object.
+    Base64Json,
     /// Decodes as base64 to at least 16 bytes that are not text.
     Base64Random,
     /// Bech32 checksum (BIP-173).
     Bech32,
     /// GitHub, npm: CRC-32 of the random part in base62, the last six characters.
     Crc32Base62,
-    /// GitLab routable tokens: CRC-32 in base36.
+    /// GitLab routable tokens: CRC-32 in base36. Tokens without a dot have none and pass.
     Crc32Base36,
     /// Grafana: CRC-32 in little-endian hex after the last underscore.
     Crc32HexLe,
-    /// Docker `auths`: base64 of `user:password`, neither empty nor a placeholder.
+    /// Discord bot tokens: the first segment is base64 of a number.
+    DiscordToken,
+    /// Docker `auths` and HTTP Basic: base64 of `user:password`, neither empty nor a placeholder.
     DockerAuth,
     /// A Google service-account file: private key and client e-mail are there, and the key parses.
     GcpServiceAccount,
-    /// A JSON Web Token: header and payload decode; `exp` is read.
+    /// GitHub's fine-grained tokens: base32 of SHA-256 within. A mismatch proves nothing.
+    GithubFineGrained,
+    /// A JSON Web Token: header and payload decode. `exp` is not compared with the clock.
     Jwt,
     /// A macaroon, as PyPI's tokens are.
     Macaroon,
@@ -170,6 +180,8 @@ pub enum Check {
     PrivateKey,
     /// Upper-case letter, lower-case letter and digit are all there.
     ThreeClasses,
+    /// Upper-case letter and lower-case letter are both there.
+    TwoCases,
     /// A URI whose password is neither empty nor a placeholder.
     UriPassword,
 }

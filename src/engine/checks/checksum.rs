@@ -1,0 +1,220 @@
+//! Checksums that vendors put into their credentials: from the bytes of a token to whether its last characters fit.
+//!
+//! A checksum whose rule is published or was confirmed on published samples must hold; one that is only known from
+//! shape is a hint and never drops a match.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
+
+use super::Verdict;
+use crate::rules::Evidence;
+
+/// CRC-32 of what stands between the first underscore and the last six characters, in base62: GitHub's tokens of
+/// 2021 and npm's.
+pub fn crc32_base62(token: &[u8]) -> Verdict {
+    let holds = (|| {
+        let start = token.iter().position(|&byte| byte == b'_')? + 1;
+        let (body, checksum) = token.get(start..)?.split_last_chunk::<6>()?;
+        Some(!body.is_empty() && in_base(crc32fast::hash(body), BASE62, 6) == checksum)
+    })();
+    Verdict::proof(holds == Some(true), Evidence::Checksum)
+}
+
+/// CRC-32 of everything before the last seven characters, in base36: GitLab's routable tokens, known by their
+/// dot. The older form has no dot and no checksum, and passes without evidence.
+pub fn crc32_base36(token: &[u8]) -> Verdict {
+    if !token.contains(&b'.') {
+        return Verdict::Pass(Vec::new());
+    }
+    let holds = token
+        .split_last_chunk::<7>()
+        .is_some_and(|(body, checksum)| in_base(crc32fast::hash(body), BASE36, 7) == checksum);
+    Verdict::proof(holds, Evidence::Checksum)
+}
+
+/// CRC-32 of everything before the last underscore, its bytes in little-endian order as hex: Grafana.
+pub fn crc32_hex_le(token: &[u8]) -> Verdict {
+    let holds = token
+        .split_last_chunk::<8>()
+        .and_then(|(head, checksum)| {
+            let body = head.strip_suffix(b"_")?;
+            let hex = format!("{:08x}", crc32fast::hash(body).swap_bytes());
+            Some(hex.as_bytes() == checksum)
+        })
+        .unwrap_or(false);
+    Verdict::proof(holds, Evidence::Checksum)
+}
+
+/// Eight characters of base32 of SHA-256 over the first 77: GitHub's fine-grained tokens. GitHub does not document
+/// it, so a mismatch proves nothing.
+pub fn github_fine_grained(token: &[u8]) -> Verdict {
+    let holds = (|| {
+        let digest = Sha256::digest(token.get(..77)?);
+        Some(base32_40_bits(&digest) == *token.get(77..85)?)
+    })();
+    Verdict::hint(holds == Some(true), Evidence::Checksum)
+}
+
+/// Azure's "highly identifiable" keys: the last four bytes of the decoded key are Marvin32 of the others, seeded
+/// with a label of the service.
+///
+/// Only the Storage layout (`+ASt`) was confirmed on published samples, so only there does a mismatch fail; a
+/// service may use a seed that is not in the list.
+pub fn azure_identifiable(key: &[u8]) -> Verdict {
+    let trimmed = key.trim_ascii_end();
+    let unpadded = &trimmed[..trimmed.iter().rposition(|&byte| byte != b'=').map_or(0, |last| last + 1)];
+    let Ok(decoded) = STANDARD_NO_PAD
+        .decode(unpadded)
+        .or_else(|_| URL_SAFE_NO_PAD.decode(unpadded))
+    else {
+        return Verdict::Fail;
+    };
+    let Some((body, checksum)) = decoded.split_last_chunk::<4>() else {
+        return Verdict::Fail;
+    };
+    let expected = u32::from_le_bytes(*checksum);
+    let holds = AZURE_SEEDS.iter().any(|seed| marvin32(seed, body) == expected);
+    if unpadded.get(76..80) == Some(b"+ASt") {
+        return Verdict::proof(holds, Evidence::Checksum);
+    }
+    Verdict::hint(holds, Evidence::Checksum)
+}
+
+/// Entra client secrets of the eighth generation (`8Q~`): the last three characters are the leading three of
+/// Marvin32 over the rest, in a base of 66. Other generations have none.
+pub fn azure_entra_secret(secret: &[u8]) -> Verdict {
+    let holds = secret.get(3..6) == Some(b"8Q~")
+        && secret.split_last_chunk::<3>().is_some_and(|(body, checksum)| {
+            in_base(marvin32(b"AadPwd00", body), ENTRA_BASE66, 6)[..3] == *checksum
+        });
+    Verdict::hint(holds, Evidence::Checksum)
+}
+
+/// Azure DevOps tokens of 52 characters: four bytes inside the decoded 32 are CRC-32 of the others, with a mask
+/// for the kind of token. Known from Microsoft's source, not from a sample: a mismatch proves nothing.
+pub fn azure_devops_pat(token: &[u8]) -> Verdict {
+    let holds = base32_lower(token).is_some_and(|bytes| {
+        let Some(bytes) = bytes.get(..32) else { return false };
+        let stored = u32::from_be_bytes([bytes[2], bytes[7], bytes[8], bytes[22]]);
+        let others: Vec<u8> = (0..32)
+            .filter(|place| ![2, 7, 8, 22].contains(place))
+            .map(|place| bytes[place])
+            .collect();
+        let crc = crc32fast::hash(&others);
+        [0xE0B9_692D, 0x1019_F92E].iter().any(|mask| crc ^ mask == stored)
+    });
+    Verdict::hint(holds, Evidence::Checksum)
+}
+
+/// Bech32 with its checksum (BIP-173), as in age identities.
+pub fn bech32(text: &[u8]) -> Verdict {
+    let holds = (|| {
+        let lower = text.to_ascii_lowercase();
+        if lower != text && text.to_ascii_uppercase() != text {
+            return None; // BIP-173: mixed case is invalid
+        }
+        let separator = lower.iter().rposition(|&byte| byte == b'1')?;
+        let (prefix, values) = (&lower[..separator], &lower[separator + 1..]);
+        if prefix.is_empty() || values.len() < 6 {
+            return None;
+        }
+        let mut state = 1;
+        for &byte in prefix {
+            state = bech32_step(state, u32::from(byte >> 5));
+        }
+        state = bech32_step(state, 0);
+        for &byte in prefix {
+            state = bech32_step(state, u32::from(byte & 31));
+        }
+        for byte in values {
+            let value = BECH32.iter().position(|digit| digit == byte)?;
+            state = bech32_step(state, value as u32);
+        }
+        Some(state == 1)
+    })();
+    Verdict::proof(holds == Some(true), Evidence::Checksum)
+}
+
+/// One round of the polynomial of BIP-173.
+pub fn bech32_step(state: u32, value: u32) -> u32 {
+    let top = state >> 25;
+    let mut next = ((state & 0x01ff_ffff) << 5) ^ value;
+    for (bit, generator) in [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3]
+        .into_iter()
+        .enumerate()
+    {
+        if top >> bit & 1 == 1 {
+            next ^= generator;
+        }
+    }
+    next
+}
+
+/// Marvin32 with a seed of eight ASCII characters, read big-endian.
+pub fn marvin32(seed: &[u8; 8], bytes: &[u8]) -> u32 {
+    let seed = u64::from_be_bytes(*seed);
+    let (mut low, mut high) = (seed as u32, (seed >> 32) as u32);
+    let mut mix = |word: u32| {
+        low = low.wrapping_add(word);
+        high ^= low;
+        low = low.rotate_left(20).wrapping_add(high);
+        high = high.rotate_left(9) ^ low;
+        low = low.rotate_left(27).wrapping_add(high);
+        high = high.rotate_left(19);
+    };
+    let (words, tail) = bytes.as_chunks::<4>();
+    for word in words {
+        mix(u32::from_le_bytes(*word));
+    }
+    let mut last = [0; 4];
+    last[..tail.len()].copy_from_slice(tail);
+    last[tail.len()] = 0x80;
+    mix(u32::from_le_bytes(last));
+    mix(0);
+    low ^ high
+}
+
+/// A number in a base, most significant digit first, padded to `width`.
+fn in_base(mut number: u32, digits: &[u8], width: usize) -> Vec<u8> {
+    let mut text = vec![digits[0]; width];
+    for place in text.iter_mut().rev() {
+        *place = digits[number as usize % digits.len()];
+        number /= digits.len() as u32;
+    }
+    text
+}
+
+/// The first 40 bits in upper-case base32 (RFC 4648).
+fn base32_40_bits(bytes: &[u8]) -> [u8; 8] {
+    let number = bytes[..5].iter().fold(0u64, |number, &byte| number << 8 | u64::from(byte));
+    std::array::from_fn(|place| BASE32[(number >> (35 - 5 * place)) as usize & 31])
+}
+
+/// Lower-case base32 without padding; spare bits are ignored.
+fn base32_lower(text: &[u8]) -> Option<Vec<u8>> {
+    let (mut bits, mut held, mut bytes) = (0u32, 0, Vec::new());
+    for byte in text {
+        let value = BASE32.iter().position(|digit| digit.eq_ignore_ascii_case(byte))?;
+        bits = bits << 5 | value as u32;
+        held += 5;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held) as u8);
+        }
+    }
+    Some(bytes)
+}
+
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+const BASE36: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const BECH32: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+const ENTRA_BASE66: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ1234567890.-_~";
+
+/// Labels of the services whose keys are made this way.
+const AZURE_SEEDS: [&[u8; 8]; 21] = [
+    b"ACRDflt0", b"AbAcct00", b"Access00", b"Classic0", b"Default0", b"Device00", b"DpsKey00", b"Functi00",
+    b"Gatewy00", b"GitKey00", b"IoTHub00", b"Listen00", b"Manage00", b"MastRO00", b"MastRW00", b"Master00",
+    b"PAdmin00", b"Query000", b"Send0000", b"System00", b"Tenant00",
+];
