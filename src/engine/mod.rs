@@ -12,13 +12,7 @@ pub use matcher::{Matcher, Scratch};
 use std::ops::Range;
 
 use crate::rules::{Confidence, Evidence};
-
-/// The most bytes a match may have. A rule that cannot keep to it is refused.
-pub const MAX_MATCH: usize = 16 * 1024;
-
-/// How far from a literal the matcher may look, in either direction: a match, plus its context and the other
-/// half of a pair.
-pub const REACH: usize = MAX_MATCH + 4 * 1024;
+pub use crate::rules::{MAX_MATCH, REACH};
 
 /// A slice of a stream.
 ///

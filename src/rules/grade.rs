@@ -73,8 +73,8 @@ pub enum Evidence {
 
 macro_rules! lowercase_display {
     ($($name:ident { $($variant:ident => $text:literal),+ $(,)? })+) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(match self { $(Self::$variant => $text),+ })
             }
         }
@@ -89,6 +89,8 @@ macro_rules! lowercase_display {
         }
     )+};
 }
+
+pub(super) use lowercase_display;
 
 lowercase_display! {
     Severity { Low => "low", Medium => "medium", High => "high", Critical => "critical" }

@@ -1,6 +1,20 @@
-//! Reads rules from TOML and refuses what is wrong with file, line and hint.
+//! Reads rules from TOML and refuses what is wrong with file, line and hint. Does not expand examples: see
+//! [`super::example`].
+//!
+//! All problems of all files are collected, so that a writer of rules mends them in one round.
 
-use super::RuleSet;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::str::FromStr;
+
+use regex_syntax::hir::{Class, Hir, HirKind};
+use sha2::{Digest as _, Sha256};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::rule::{Context, Example, Extractor, Literal, MAX_MATCH, Part, Pattern, REACH, Rule, RuleSet};
+use super::{Confidence, Evidence, RuleId, Severity, builtin, example, lead};
 
 /// Everything wrong with a set of rules.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +39,45 @@ pub struct Problem {
 
 impl RuleSet {
     /// The built-in rules and those of `files` (name and text). A rule of a file replaces a built-in one of its id.
+    ///
+    /// *Errors*: every problem of every file, in order of file and line. *Cost*: expressions of built-in rules are
+    /// parsed but not compiled; those of `files` are compiled once to see that they keep to [`COMPILED_BYTES`].
     pub fn load(files: &[(String, String)]) -> Result<Self, LoadError> {
-        let _ = files;
-        Ok(Self::default())
+        let mut problems = Vec::new();
+        let builtin = Batch::read(
+            builtin::FILES.iter().map(|&(file, text)| (file, text)),
+            Origin::BuiltIn,
+            &mut problems,
+        );
+        let user = Batch::read(
+            files.iter().map(|(file, text)| (file.as_str(), text.as_str())),
+            Origin::User,
+            &mut problems,
+        );
+        if !problems.is_empty() {
+            return Err(LoadError { problems });
+        }
+        let mut rules = user.rules;
+        let replaced: Vec<RuleId> = rules.iter().map(|rule| rule.id.clone()).collect();
+        rules.extend(
+            builtin
+                .rules
+                .into_iter()
+                .filter(|rule| !replaced.contains(&rule.id)),
+        );
+        Ok(Self::of(rules))
+    }
+
+    /// The rules of `files` without the built-in ones, as for [`RuleSet::load`].
+    pub fn load_only(files: &[(String, String)]) -> Result<Self, LoadError> {
+        let mut problems = Vec::new();
+        let files = files.iter().map(|(file, text)| (file.as_str(), text.as_str()));
+        let batch = Batch::read(files, Origin::User, &mut problems);
+        if problems.is_empty() {
+            Ok(Self::of(batch.rules))
+        } else {
+            Err(LoadError { problems })
+        }
     }
 
     /// The built-in rules.
@@ -35,5 +85,1152 @@ impl RuleSet {
         Self::load(&[]).expect("the built-in rules are checked by the tests")
     }
 
-    pub(super) fn rehash(&mut self) {}
+    fn of(mut rules: Vec<Rule>) -> Self {
+        rules.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut set = Self {
+            rules,
+            hash: String::new(),
+        };
+        set.rehash();
+        set
+    }
+
+    pub(super) fn rehash(&mut self) {
+        let mut canon = Canon(Sha256::new());
+        canon.text(env!("CARGO_PKG_VERSION"));
+        canon.count(self.rules.len());
+        for rule in &self.rules {
+            canon.rule(rule);
+        }
+        self.hash = format!("sha256:{}", crate::text::hex(&canon.0.finalize()));
+    }
+}
+
+/// The most memory a compiled expression may take. A class of characters repeated [`MAX_MATCH`] times fits.
+pub const COMPILED_BYTES: usize = 8 * 1024 * 1024;
+
+/// Nesting of groups in an expression; deeper ones are refused before they can use up the stack.
+const NESTING: u32 = 64;
+
+/// Bytes of a literal: the prefilter reads a window's owned bytes and so many more.
+const LITERAL_BYTES: usize = 128;
+
+const RULE_FIELDS: &[&str] = &[
+    "id",
+    "title",
+    "description",
+    "severity",
+    "confidence",
+    "kind",
+    "formerly",
+    "covers",
+    "revoke",
+    "references",
+    "paths",
+    "identifier",
+    "part",
+    "example",
+    "counter",
+    "literals",
+    "regex",
+    "extract",
+    "boundary",
+    "entropy",
+    "checks",
+    "samples",
+    "context",
+];
+const PART_FIELDS: &[&str] = &[
+    "name",
+    "within",
+    "optional",
+    "literals",
+    "regex",
+    "extract",
+    "alone_regex",
+    "boundary",
+    "entropy",
+    "checks",
+    "samples",
+    "context",
+];
+const CONTEXT_FIELDS: &[&str] = &["any", "before", "after"];
+const LITERAL_FIELDS: &[&str] = &["text", "ignore_case"];
+const EXAMPLE_FIELDS: &[&str] = &["text", "path", "expect"];
+const COUNTER_FIELDS: &[&str] = &["text", "path", "strict"];
+
+/// Parses an expression as all rules mean it: over bytes, without Unicode classes.
+pub(super) fn parse_regex(source: &str) -> Result<Hir, String> {
+    regex_syntax::ParserBuilder::new()
+        .utf8(false)
+        .unicode(false)
+        .nest_limit(NESTING)
+        .build()
+        .parse(source)
+        .map_err(|error| match error {
+            regex_syntax::Error::Parse(error) => error.kind().to_string(),
+            regex_syntax::Error::Translate(error) => error.kind().to_string(),
+            error => error.to_string(),
+        })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    BuiltIn,
+    User,
+}
+
+/// The rules of files of one origin.
+struct Batch {
+    rules: Vec<Rule>,
+}
+
+impl Batch {
+    fn read<'a>(
+        files: impl Iterator<Item = (&'a str, &'a str)>,
+        origin: Origin,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let mut rules: Vec<Rule> = Vec::new();
+        let mut places: HashMap<String, String> = HashMap::new();
+        for (file, text) in files {
+            let mut reader = Reader {
+                file,
+                text,
+                origin,
+                problems: Vec::new(),
+            };
+            for (rule, at) in reader.file() {
+                let place = format!("{file}:{}", reader.line(at));
+                for id in std::iter::once(&rule.id).chain(&rule.formerly) {
+                    match places.get(&id.0) {
+                        Some(first) => {
+                            let hint = format!("it is taken at {first}");
+                            reader.say(at, format!("the id `{id}` is used twice"), Some(hint));
+                        }
+                        None => {
+                            places.insert(id.0.clone(), place.clone());
+                        }
+                    }
+                }
+                rules.push(rule);
+            }
+            reader.problems.sort_by_key(|problem| problem.line);
+            problems.append(&mut reader.problems);
+        }
+        Self { rules }
+    }
+}
+
+/// Reads one file.
+struct Reader<'a> {
+    file: &'a str,
+    text: &'a str,
+    origin: Origin,
+    problems: Vec<Problem>,
+}
+
+/// A table and where it begins.
+#[derive(Clone, Copy)]
+struct Table<'a> {
+    fields: &'a DeTable<'a>,
+    at: usize,
+}
+
+impl<'a> Table<'a> {
+    fn field(&self, name: &str) -> Option<(&'a DeValue<'a>, usize)> {
+        let value = self.fields.get(name)?;
+        Some((value.get_ref(), value.span().start))
+    }
+
+    /// Where a field stands, or the table where it is missing.
+    fn at(&self, name: &str) -> usize {
+        self.field(name).map_or(self.at, |(_, at)| at)
+    }
+}
+
+impl Reader<'_> {
+    fn line(&self, at: usize) -> usize {
+        1 + self.text.as_bytes()[..at.min(self.text.len())]
+            .iter()
+            .filter(|&&byte| byte == b'\n')
+            .count()
+    }
+
+    fn say(&mut self, at: usize, message: impl Into<String>, hint: Option<String>) {
+        self.problems.push(Problem {
+            file: self.file.to_owned(),
+            line: self.line(at),
+            message: message.into(),
+            hint,
+        });
+    }
+
+    fn file(&mut self) -> Vec<(Rule, usize)> {
+        let (document, errors) = DeTable::parse_recoverable(self.text);
+        for error in &errors {
+            let at = error.span().map_or(0, |span: Range<usize>| span.start);
+            self.say(at, format!("not valid TOML: {}", error.message()), None);
+        }
+        if !errors.is_empty() {
+            return Vec::new();
+        }
+        let document = Table {
+            fields: document.get_ref(),
+            at: 0,
+        };
+        self.known_fields(document, &["rule"], "a rules file");
+        self.tables(document, "rule")
+            .into_iter()
+            .filter_map(|table| Some((self.rule(table)?, table.at)))
+            .collect()
+    }
+
+    fn rule(&mut self, table: Table<'_>) -> Option<Rule> {
+        self.known_fields(table, RULE_FIELDS, "a rule");
+        let before = self.problems.len();
+
+        let id = self.required(table, "id");
+        if let Some(id) = id.as_deref() {
+            self.check_id(table.at("id"), id);
+        }
+        let title = self.required(table, "title");
+        let severity: Option<Severity> = self.required_word(table, "severity");
+        let confidence: Option<Confidence> = self.required_word(table, "confidence");
+        let description = self.built_in_text(table, "description");
+        let revoke = self.built_in_text(table, "revoke");
+        let formerly = self.texts(table, "formerly");
+        for former in &formerly {
+            self.check_id(table.at("formerly"), former);
+        }
+        let identifier = self.flag(table, "identifier");
+
+        let mut anchor = self.part(table, Role::Anchor);
+        let mut parts = Vec::new();
+        for part in self.tables(table, "part") {
+            self.known_fields(part, PART_FIELDS, "a part");
+            parts.extend(self.part(part, Role::Companion));
+        }
+        if identifier && parts.iter().all(|part| part.optional) {
+            let hint = "add a `[[rule.part]]` that is not optional, or remove `identifier`".to_owned();
+            self.say(
+                table.at("identifier"),
+                "an identifier needs a part that makes it a leak",
+                Some(hint),
+            );
+        }
+        if let Some(anchor) = &mut anchor {
+            "anchor".clone_into(&mut anchor.name);
+            self.check_reach(table, anchor, &parts);
+        }
+
+        let examples = self.examples(table, "example", EXAMPLE_FIELDS);
+        let counter_examples = self.examples(table, "counter", COUNTER_FIELDS);
+        if self.origin == Origin::BuiltIn && examples.is_empty() {
+            self.say(
+                table.at,
+                "the rule has no example",
+                Some("add a `[[rule.example]]`".to_owned()),
+            );
+        }
+        let paths = self.globs(table);
+        let kind = self.word(table, "kind").unwrap_or_default();
+        let covers = self.texts(table, "covers");
+        let references = self.texts(table, "references");
+
+        if self.problems.len() > before {
+            return None;
+        }
+        Some(Rule {
+            id: RuleId(id?),
+            formerly: formerly.into_iter().map(RuleId).collect(),
+            title: title?,
+            description: description.unwrap_or_default(),
+            provider: provider(self.file),
+            severity: severity?,
+            confidence: confidence?,
+            kind,
+            identifier,
+            anchor: anchor?,
+            parts,
+            paths,
+            revoke: revoke.unwrap_or_default(),
+            references,
+            covers,
+            examples,
+            counter_examples,
+        })
+    }
+
+    fn part(&mut self, table: Table<'_>, role: Role) -> Option<Part> {
+        let literals = self.literals(table);
+        if role == Role::Anchor && literals.is_empty() && !table.fields.contains_key("literals") {
+            let hint = "without a text that leads to it, the expression would have to run over every byte"
+                .to_owned();
+            self.say(table.at, "the rule has no `literals`", Some(hint));
+        }
+        let context = self.context(table);
+        let has_alone = table.fields.contains_key("alone_regex");
+        let led_by = if has_alone { &[][..] } else { &literals };
+        let pattern = self.pattern(table, led_by, context.as_ref());
+        let alone = if has_alone {
+            self.regex(table, "alone_regex", &literals, context.as_ref())
+        } else {
+            None
+        };
+        if has_alone && literals.is_empty() {
+            self.say(
+                table.at("alone_regex"),
+                "`alone_regex` without `literals`",
+                Some("a half that is found alone needs literals that lead to it".to_owned()),
+            );
+        }
+        let (name, within) = match role {
+            Role::Anchor => (Some(String::new()), Some(0)),
+            Role::Companion => (self.required(table, "name"), self.number(table, "within")),
+        };
+        if role == Role::Companion && within.is_none() && !table.fields.contains_key("within") {
+            self.say(
+                table.at,
+                "the part has no `within`",
+                Some("say how many bytes from the anchor it may lie".to_owned()),
+            );
+        }
+        let boundary = self.word(table, "boundary").unwrap_or_default();
+        let entropy = self.entropy(table);
+        let checks = self.words(table, "checks");
+        let samples = self.samples(table);
+        let optional = self.flag(table, "optional");
+        Some(Part {
+            name: name?,
+            literals,
+            pattern: pattern?,
+            alone,
+            boundary,
+            context,
+            entropy,
+            checks,
+            samples,
+            within: within?,
+            optional,
+        })
+    }
+
+    fn pattern(
+        &mut self,
+        table: Table<'_>,
+        literals: &[Literal],
+        context: Option<&Context>,
+    ) -> Option<Pattern> {
+        match (
+            table.fields.contains_key("regex"),
+            table.fields.contains_key("extract"),
+        ) {
+            (true, false) => self.regex(table, "regex", literals, context),
+            (false, true) => self.word::<Extractor>(table, "extract").map(Pattern::Extractor),
+            (true, true) => {
+                self.say(
+                    table.at("extract"),
+                    "both `regex` and `extract`",
+                    Some("keep one of them".to_owned()),
+                );
+                None
+            }
+            (false, false) => {
+                self.say(table.at, "neither `regex` nor `extract`", None);
+                None
+            }
+        }
+    }
+
+    fn regex(
+        &mut self,
+        table: Table<'_>,
+        field: &str,
+        literals: &[Literal],
+        context: Option<&Context>,
+    ) -> Option<Pattern> {
+        let source = self.text(table, field)?;
+        let at = table.at(field);
+        let hir = match parse_regex(&source) {
+            Ok(hir) => hir,
+            Err(reason) => {
+                self.say(at, format!("`{field}` is no expression: {reason}"), None);
+                return None;
+            }
+        };
+        if has_unicode_class(&hir) {
+            let hint = "expressions are over bytes: write the ASCII ranges".to_owned();
+            self.say(at, format!("`{field}` has a Unicode class"), Some(hint));
+            return None;
+        }
+        let groups = group_names(&hir);
+        if !groups.is_empty() && !groups.iter().any(|name| name.as_deref() == Some("secret")) {
+            let hint = "name the group `(?P<secret>…)`, or write `(?:…)` where the whole match is the secret"
+                .to_owned();
+            self.say(
+                at,
+                format!("`{field}` has groups and none is `secret`"),
+                Some(hint),
+            );
+        }
+        if hir.properties().minimum_len().is_none_or(|bytes| bytes == 0) {
+            self.say(at, format!("`{field}` matches the empty text"), None);
+            return None;
+        }
+        let max_bytes = match hir.properties().maximum_len() {
+            Some(bytes) if bytes <= MAX_MATCH => u32::try_from(bytes).ok()?,
+            Some(bytes) => {
+                let hint = format!("a match may have {MAX_MATCH} bytes");
+                self.say(
+                    at,
+                    format!("a match of `{field}` can have {bytes} bytes"),
+                    Some(hint),
+                );
+                return None;
+            }
+            None => {
+                let hint =
+                    format!("bound it, as `{{0,200}}` instead of `*`; a match may have {MAX_MATCH} bytes");
+                self.say(at, format!("`{field}` has no bound"), Some(hint));
+                return None;
+            }
+        };
+        if self.origin == Origin::User && compile(&source).is_err() {
+            let hint = "use smaller repetitions".to_owned();
+            self.say(at, format!("`{field}` is too large when compiled"), Some(hint));
+            return None;
+        }
+        let lead = lead::lead(&hir, literals);
+        if lead.is_none() && !literals.is_empty() && !context.is_some_and(|context| led_by(context, literals))
+        {
+            let hint =
+                "every match, or each of its `context` words, must hold one of the literals".to_owned();
+            self.say(
+                at,
+                format!("`{field}` can match without any of the `literals`"),
+                Some(hint),
+            );
+        }
+        Some(Pattern::Regex {
+            source,
+            max_bytes,
+            lead,
+        })
+    }
+
+    fn literals(&mut self, table: Table<'_>) -> Vec<Literal> {
+        let mut literals = Vec::new();
+        for (value, at) in self.items(table, "literals") {
+            let (text, ignore_case) = match value {
+                DeValue::String(text) => (text.to_string(), false),
+                DeValue::Table(fields) => {
+                    let literal = Table { fields, at };
+                    self.known_fields(literal, LITERAL_FIELDS, "a literal");
+                    let Some(text) = self.required(literal, "text") else {
+                        continue;
+                    };
+                    (text, self.flag(literal, "ignore_case"))
+                }
+                other => {
+                    self.wrong_type(
+                        at,
+                        "literals",
+                        "texts or `{ text = …, ignore_case = true }`",
+                        other,
+                    );
+                    continue;
+                }
+            };
+            if !(2..=LITERAL_BYTES).contains(&text.len()) {
+                let hint = format!("a literal has 2 to {LITERAL_BYTES} bytes");
+                self.say(
+                    at,
+                    format!("the literal `{text}` has {} bytes", text.len()),
+                    Some(hint),
+                );
+                continue;
+            }
+            let mut text = text.into_bytes();
+            if ignore_case {
+                text.make_ascii_lowercase();
+            }
+            literals.push(Literal { text, ignore_case });
+        }
+        literals
+    }
+
+    fn context(&mut self, table: Table<'_>) -> Option<Context> {
+        let (value, at) = table.field("context")?;
+        let DeValue::Table(fields) = value else {
+            self.wrong_type(at, "context", "a table", value);
+            return None;
+        };
+        let context = Table { fields, at };
+        self.known_fields(context, CONTEXT_FIELDS, "a context");
+        let any = self.texts(context, "any");
+        if any.is_empty() || any.iter().any(String::is_empty) {
+            self.say(at, "the context has no word in `any`", None);
+        }
+        Some(Context {
+            any: any
+                .into_iter()
+                .map(|word| word.to_ascii_lowercase().into_bytes())
+                .collect(),
+            before: self.number(context, "before").unwrap_or(0),
+            after: self.number(context, "after").unwrap_or(0),
+        })
+    }
+
+    /// Refuses a rule that looks further than the windows overlap.
+    fn check_reach(&mut self, table: Table<'_>, anchor: &Part, parts: &[Part]) {
+        let companions = parts
+            .iter()
+            .map(|part| part.within as usize + part.margin())
+            .max()
+            .unwrap_or(0);
+        let furthest = parts
+            .iter()
+            .map(|part| part.furthest() + part.margin())
+            .chain([anchor.furthest() + anchor.margin().max(companions)])
+            .max()
+            .unwrap_or(0);
+        if furthest > REACH {
+            let hint =
+                format!("at most {REACH} bytes: shorten `within`, `before`, `after` or the expression");
+            self.say(
+                table.at,
+                format!("the rule looks {furthest} bytes around a literal"),
+                Some(hint),
+            );
+        }
+    }
+
+    fn samples(&mut self, table: Table<'_>) -> Vec<[u8; 32]> {
+        let mut samples = Vec::new();
+        for text in self.texts(table, "samples") {
+            match sha256_from_hex(&text) {
+                Some(digest) => samples.push(digest),
+                None => {
+                    let hint = "write the SHA-256 of the value in 64 lower-case hex digits".to_owned();
+                    self.say(table.at("samples"), "a sample is no SHA-256", Some(hint));
+                }
+            }
+        }
+        samples
+    }
+
+    fn globs(&mut self, table: Table<'_>) -> Vec<globset::GlobMatcher> {
+        let mut globs = Vec::new();
+        for text in self.texts(table, "paths") {
+            match globset::GlobBuilder::new(&text).literal_separator(true).build() {
+                Ok(glob) => globs.push(glob.compile_matcher()),
+                Err(error) => {
+                    self.say(
+                        table.at("paths"),
+                        format!("`{text}` is no glob: {}", error.kind()),
+                        None,
+                    );
+                }
+            }
+        }
+        globs
+    }
+
+    fn examples(&mut self, table: Table<'_>, field: &str, fields: &[&str]) -> Vec<Example> {
+        let mut examples = Vec::new();
+        for example in self.tables(table, field) {
+            self.known_fields(example, fields, "an example");
+            let Some(template) = self.required(example, "text") else {
+                continue;
+            };
+            if let Err(error) = example::Template::parse(&template) {
+                self.say(
+                    example.at("text"),
+                    format!("the example does not parse: {error}"),
+                    None,
+                );
+            }
+            examples.push(Example {
+                template,
+                path: self.text(example, "path"),
+                expect: self.words::<Evidence>(example, "expect"),
+                strict: self.flag(example, "strict"),
+            });
+        }
+        examples
+    }
+
+    fn entropy(&mut self, table: Table<'_>) -> Option<f32> {
+        let (value, at) = table.field("entropy")?;
+        let bits = match value {
+            DeValue::Float(float) => float.as_str().parse().ok(),
+            DeValue::Integer(integer) => integer.as_str().parse().ok(),
+            _ => None,
+        };
+        match bits {
+            Some(bits) if (0.0..=8.0).contains(&bits) => Some(bits),
+            _ => {
+                self.say(
+                    at,
+                    "`entropy` is no number from 0 to 8",
+                    Some("bits per byte".to_owned()),
+                );
+                None
+            }
+        }
+    }
+
+    fn check_id(&mut self, at: usize, id: &str) {
+        let word = |word: &str| {
+            !word.is_empty()
+                && word
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        };
+        if id.len() > 80 || !id.split('-').all(word) {
+            let hint = "lower-case words and digits joined by hyphens, at most 80 bytes".to_owned();
+            self.say(at, format!("`{id}` is no id"), Some(hint));
+        }
+    }
+
+    // What follows reads single fields and complains about their type.
+
+    fn known_fields(&mut self, table: Table<'_>, known: &[&str], what: &str) {
+        for key in table.fields.keys() {
+            let name: &str = key.get_ref();
+            if !known.contains(&name) {
+                let hint = match closest(name, known) {
+                    Some(known) => format!("did you mean `{known}`?"),
+                    None => format!("it has: {}", known.join(", ")),
+                };
+                self.say(
+                    key.span().start,
+                    format!("{what} has no field `{name}`"),
+                    Some(hint),
+                );
+            }
+        }
+    }
+
+    fn wrong_type(&mut self, at: usize, field: &str, wanted: &str, value: &DeValue<'_>) {
+        self.say(
+            at,
+            format!("`{field}` takes {wanted}, not {}", value.type_str()),
+            None,
+        );
+    }
+
+    fn text(&mut self, table: Table<'_>, field: &str) -> Option<String> {
+        let (value, at) = table.field(field)?;
+        if let DeValue::String(text) = value {
+            return Some(text.to_string());
+        }
+        self.wrong_type(at, field, "a text", value);
+        None
+    }
+
+    fn required(&mut self, table: Table<'_>, field: &str) -> Option<String> {
+        if !table.fields.contains_key(field) {
+            self.say(table.at, format!("the field `{field}` is missing"), None);
+        }
+        let text = self.text(table, field)?;
+        if text.is_empty() {
+            self.say(table.at(field), format!("`{field}` is empty"), None);
+        }
+        Some(text)
+    }
+
+    /// A text that only the built-in rules must have.
+    fn built_in_text(&mut self, table: Table<'_>, field: &str) -> Option<String> {
+        match self.origin {
+            Origin::BuiltIn => self.required(table, field),
+            Origin::User => self.text(table, field),
+        }
+    }
+
+    fn flag(&mut self, table: Table<'_>, field: &str) -> bool {
+        match table.field(field) {
+            None => false,
+            Some((DeValue::Boolean(flag), _)) => *flag,
+            Some((value, at)) => {
+                self.wrong_type(at, field, "true or false", value);
+                false
+            }
+        }
+    }
+
+    fn number(&mut self, table: Table<'_>, field: &str) -> Option<u32> {
+        let (value, at) = table.field(field)?;
+        let number = match value {
+            DeValue::Integer(integer) => u32::from_str_radix(integer.as_str(), integer.radix()).ok(),
+            _ => None,
+        };
+        // Also keeps sums of several such numbers far from an overflow.
+        if number.is_none_or(|number| number as usize > REACH) {
+            self.say(at, format!("`{field}` is no number of bytes up to {REACH}"), None);
+            return None;
+        }
+        number
+    }
+
+    fn word<T: FromStr<Err = String>>(&mut self, table: Table<'_>, field: &str) -> Option<T> {
+        let text = self.text(table, field)?;
+        self.parse_word(table.at(field), field, &text)
+    }
+
+    fn required_word<T: FromStr<Err = String>>(&mut self, table: Table<'_>, field: &str) -> Option<T> {
+        let text = self.required(table, field)?;
+        self.parse_word(table.at(field), field, &text)
+    }
+
+    fn words<T: FromStr<Err = String>>(&mut self, table: Table<'_>, field: &str) -> Vec<T> {
+        let mut words = Vec::new();
+        for (value, at) in self.items(table, field) {
+            match value {
+                DeValue::String(text) => words.extend(self.parse_word(at, field, text)),
+                value => self.wrong_type(at, field, "texts", value),
+            }
+        }
+        words
+    }
+
+    fn parse_word<T: FromStr<Err = String>>(&mut self, at: usize, field: &str, text: &str) -> Option<T> {
+        match text.parse() {
+            Ok(word) => Some(word),
+            Err(expected) => {
+                self.say(at, format!("`{field}` does not know `{text}`"), Some(expected));
+                None
+            }
+        }
+    }
+
+    fn texts(&mut self, table: Table<'_>, field: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        for (value, at) in self.items(table, field) {
+            match value {
+                DeValue::String(text) => texts.push(text.to_string()),
+                value => self.wrong_type(at, field, "texts", value),
+            }
+        }
+        texts
+    }
+
+    fn items<'t>(&mut self, table: Table<'t>, field: &str) -> Vec<(&'t DeValue<'t>, usize)> {
+        match table.field(field) {
+            None => Vec::new(),
+            Some((DeValue::Array(items), _)) => items
+                .iter()
+                .map(|item: &Spanned<_>| (item.get_ref(), item.span().start))
+                .collect(),
+            Some((value, at)) => {
+                self.wrong_type(at, field, "a list", value);
+                Vec::new()
+            }
+        }
+    }
+
+    fn tables<'t>(&mut self, table: Table<'t>, field: &str) -> Vec<Table<'t>> {
+        let mut tables = Vec::new();
+        for (value, at) in self.items(table, field) {
+            match value {
+                DeValue::Table(fields) => tables.push(Table { fields, at }),
+                value => self.wrong_type(at, field, "tables", value),
+            }
+        }
+        tables
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Anchor,
+    Companion,
+}
+
+/// Compiles an expression as all rules mean it. *Errors*: it does not parse or takes more than [`COMPILED_BYTES`].
+pub fn compile(source: &str) -> Result<regex_automata::meta::Regex, Box<regex_automata::meta::BuildError>> {
+    regex_automata::meta::Builder::new()
+        .configure(
+            regex_automata::meta::Config::new()
+                .utf8_empty(false)
+                .nfa_size_limit(Some(COMPILED_BYTES))
+                .hybrid_cache_capacity(512 * 1024),
+        )
+        .syntax(
+            regex_automata::util::syntax::Config::new()
+                .unicode(false)
+                .utf8(false)
+                .nest_limit(NESTING),
+        )
+        .build(source)
+        .map_err(Box::new)
+}
+
+fn has_unicode_class(hir: &Hir) -> bool {
+    matches!(hir.kind(), HirKind::Class(Class::Unicode(_))) || hir.kind().subs().iter().any(has_unicode_class)
+}
+
+fn group_names(hir: &Hir) -> Vec<Option<String>> {
+    let mut names: Vec<Option<String>> = hir.kind().subs().iter().flat_map(group_names).collect();
+    if let HirKind::Capture(capture) = hir.kind() {
+        names.push(capture.name.as_deref().map(str::to_owned));
+    }
+    names
+}
+
+/// Whether each word of a context holds one of the literals, so that looking around the literals finds the match.
+fn led_by(context: &Context, literals: &[Literal]) -> bool {
+    context.any.iter().all(|word| {
+        literals.iter().any(|literal| {
+            literal.ignore_case
+                && word
+                    .windows(literal.text.len())
+                    .any(|window| window == literal.text)
+        })
+    })
+}
+
+fn sha256_from_hex(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text
+        .bytes()
+        .map(|byte| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        })
+        .collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits
+        .chunks(2)
+        .map(|pair| pair.iter().fold(0, |sum, digit| sum << 4 | digit))
+        .collect();
+    bytes.try_into().ok().filter(|_| text.len() == 64)
+}
+
+/// The name of a file without folders and ending.
+fn provider(file: &str) -> String {
+    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    name.strip_suffix(".toml").unwrap_or(name).to_owned()
+}
+
+/// The known word at most two edits away.
+fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .copied()
+        .map(|known| (edits(word, known), known))
+        .filter(|&(edits, _)| edits <= 2)
+        .min()
+        .map(|(_, known)| known)
+}
+
+fn edits(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, right) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(left != right);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// The canonical form of rules, as it is hashed. Every text comes with its length, every list with its count, so
+/// that no two sets of rules look alike.
+struct Canon(Sha256);
+
+impl Canon {
+    fn rule(&mut self, rule: &Rule) {
+        self.text(&rule.id.0);
+        for texts in [&rule.references, &rule.covers] {
+            self.texts(texts.iter());
+        }
+        self.texts(rule.formerly.iter().map(|id| &id.0));
+        for text in [&rule.title, &rule.description, &rule.provider, &rule.revoke] {
+            self.text(text);
+        }
+        self.text(rule.severity);
+        self.text(rule.confidence);
+        self.text(rule.kind);
+        self.text(rule.identifier);
+        self.texts(rule.paths.iter().map(|glob| glob.glob().glob()));
+        self.part(&rule.anchor);
+        self.count(rule.parts.len());
+        for part in &rule.parts {
+            self.part(part);
+        }
+    }
+
+    fn part(&mut self, part: &Part) {
+        self.text(&part.name);
+        self.count(part.literals.len());
+        for literal in &part.literals {
+            self.bytes(&literal.text);
+            self.text(literal.ignore_case);
+        }
+        self.pattern(Some(&part.pattern));
+        self.pattern(part.alone.as_ref());
+        self.text(part.boundary);
+        match &part.context {
+            None => self.text("-"),
+            Some(context) => {
+                self.count(context.any.len());
+                for word in &context.any {
+                    self.bytes(word);
+                }
+                self.text(context.before);
+                self.text(context.after);
+            }
+        }
+        self.text(part.entropy.map_or(0, f32::to_bits));
+        self.texts(part.checks.iter());
+        self.count(part.samples.len());
+        for sample in &part.samples {
+            self.bytes(sample);
+        }
+        self.text(part.within);
+        self.text(part.optional);
+    }
+
+    fn pattern(&mut self, pattern: Option<&Pattern>) {
+        match pattern {
+            None => self.text("-"),
+            Some(Pattern::Regex { source, .. }) => self.text(format_args!("regex {source}")),
+            Some(Pattern::Extractor(extractor)) => self.text(format_args!("extract {extractor}")),
+        }
+    }
+
+    fn texts<T: std::fmt::Display>(&mut self, texts: impl ExactSizeIterator<Item = T>) {
+        self.count(texts.len());
+        for text in texts {
+            self.text(text);
+        }
+    }
+
+    fn text(&mut self, text: impl std::fmt::Display) {
+        let mut buffer = String::new();
+        let _ = write!(buffer, "{text}");
+        self.bytes(buffer.as_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        self.0.update(bytes);
+    }
+
+    fn count(&mut self, count: usize) {
+        self.0.update((count as u64).to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+[[rule]]
+id = "acme-key"
+title = "Acme key"
+severity = "high"
+confidence = "high"
+literals = ["acme_"]
+regex = '''acme_[A-Z0-9]{20}'''
+"#;
+
+    fn load(text: &str) -> Result<RuleSet, Vec<(usize, String)>> {
+        let files = [("rules/acme.toml".to_owned(), text.to_owned())];
+        RuleSet::load_only(&files).map_err(|error| {
+            error
+                .problems
+                .into_iter()
+                .map(|problem| (problem.line, problem.message))
+                .collect()
+        })
+    }
+
+    fn problems(replace: &str, with: &str) -> Vec<(usize, String)> {
+        assert!(GOOD.contains(replace), "the test replaces nothing");
+        load(&GOOD.replace(replace, with)).expect_err("the rule is wrong")
+    }
+
+    #[test]
+    fn a_good_rule_loads_and_takes_its_provider_from_the_file() {
+        let rules = load(GOOD).unwrap();
+        let rule = &rules.rules()[0];
+        assert_eq!(rule.provider, "acme");
+        assert!(matches!(
+            rule.anchor.pattern,
+            Pattern::Regex {
+                max_bytes: 25,
+                lead: Some(0),
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn all_problems_are_told_with_their_lines() {
+        let text = "[[rule]]\nid = \"A\"\ntitle = \"t\"\nseverity = \"bad\"\nentropi = 3\nregex = \"a+\"\n";
+        let found = load(text).unwrap_err();
+        let lines: Vec<usize> = found.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [1, 1, 2, 4, 5, 6], "{found:?}");
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_with_the_one_that_was_meant() {
+        let files = [("f".to_owned(), GOOD.replace("title", "titel"))];
+        let error = RuleSet::load_only(&files).unwrap_err();
+        let hints: Vec<_> = error
+            .problems
+            .iter()
+            .filter_map(|problem| problem.hint.clone())
+            .collect();
+        assert_eq!(hints, ["did you mean `title`?"]);
+    }
+
+    #[test]
+    fn expressions_that_cannot_be_used_are_refused() {
+        for (regex, message) in [
+            ("acme_(", "no expression"),
+            (r"acme_\pL", "no expression"),
+            (r"acme_(?u:\w)", "Unicode class"),
+            ("acme_[A-Z]+", "no bound"),
+            ("acme_[A-Z]{20000}", "can have 20005 bytes"),
+            ("acme_([A-Z]{20})", "none is `secret`"),
+            ("(?:acme_)?[A-Z]{20}", "without any of the `literals`"),
+            ("(?:acme_)?", "empty text"),
+        ] {
+            let found = problems("acme_[A-Z0-9]{20}", regex);
+            assert!(
+                found
+                    .iter()
+                    .any(|(line, said)| *line == 8 && said.contains(message)),
+                "{regex}: {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn literals_must_be_there_and_have_two_bytes() {
+        assert!(
+            problems(r#"literals = ["acme_"]"#, "")[0]
+                .1
+                .contains("no `literals`")
+        );
+        assert!(problems(r#"["acme_"]"#, r#"["a"]"#)[0].1.contains("has 1 bytes"));
+    }
+
+    #[test]
+    fn an_identifier_needs_a_part() {
+        let found = load(&format!("{GOOD}identifier = true\n")).unwrap_err();
+        assert!(found[0].1.contains("needs a part"));
+    }
+
+    #[test]
+    fn an_id_is_used_once_also_as_a_former_one() {
+        let second = GOOD.replace("acme-key", "acme-token");
+        let found = load(&format!("{GOOD}{GOOD}")).unwrap_err();
+        assert_eq!(found, [(10, "the id `acme-key` is used twice".to_owned())]);
+        let found = load(&format!("{GOOD}{second}formerly = [\"acme-key\"]\n")).unwrap_err();
+        assert_eq!(found.len(), 1);
+    }
+
+    #[test]
+    fn words_that_do_not_exist_are_refused() {
+        for field in [
+            "checks = [\"no-such\"]",
+            "boundary = \"wall\"",
+            "kind = \"odd\"",
+            "extract = \"zip\"",
+        ] {
+            assert!(load(&format!("{GOOD}{field}\n")).is_err(), "{field}");
+        }
+        assert!(load(&format!("{GOOD}samples = [\"00ff\"]\n")).is_err());
+        assert!(load(&format!("{GOOD}[[rule.example]]\ntext = \"{{\"\n")).is_err());
+    }
+
+    #[test]
+    fn a_rule_that_looks_further_than_windows_overlap_is_refused() {
+        let part = "[[rule.part]]\nname = \"secret\"\nwithin = 20470\nregex = '''[a-z]{8}'''\n";
+        assert!(
+            load(&format!("{GOOD}{part}")).unwrap_err()[0]
+                .1
+                .contains("looks 20496 bytes")
+        );
+        assert!(load(&format!("{GOOD}{}", part.replace("20470", "2000"))).is_ok());
+    }
+
+    #[test]
+    fn a_literal_in_the_context_leads_to_a_match_without_it() {
+        let shape = GOOD.replace("acme_[A-Z0-9]{20}", "[A-Z0-9]{20}");
+        assert!(load(&shape).is_err());
+        let context = "context = { any = [\"acme_\"], before = 50 }\n";
+        assert!(
+            load(&format!("{shape}{context}")).is_err(),
+            "the context ignores case, the literal does not"
+        );
+        let folded = shape.replace(r#"["acme_"]"#, r#"[{ text = "ACME", ignore_case = true }]"#);
+        assert!(load(&format!("{folded}{context}")).is_ok());
+    }
+
+    #[test]
+    fn the_hash_tells_rule_sets_apart_and_does_not_depend_on_order() {
+        let second = GOOD.replace("acme-key", "acme-token");
+        let one = load(&format!("{GOOD}{second}")).unwrap();
+        let other = load(&format!("{second}{GOOD}")).unwrap();
+        assert_eq!(one.hash(), other.hash());
+        let mut hashes = vec![one.hash().to_owned(), load(GOOD).unwrap().hash().to_owned()];
+        for line in [
+            "entropy = 3.0",
+            "boundary = \"none\"",
+            "paths = [\"*.x\"]",
+            "checks = [\"not-hex\"]",
+        ] {
+            hashes.push(load(&format!("{GOOD}{line}\n")).unwrap().hash().to_owned());
+        }
+        let all = hashes.len();
+        hashes.sort();
+        hashes.dedup();
+        assert_eq!(hashes.len(), all);
+        assert_eq!(
+            one.retain(|rule| rule.id.0 == "acme-key").hash(),
+            load(GOOD).unwrap().hash()
+        );
+    }
+
+    #[test]
+    fn the_built_in_rules_load_and_their_expressions_compile() {
+        let rules = RuleSet::load(&[])
+            .map_err(|error| format!("{:#?}", error.problems))
+            .unwrap();
+        for rule in rules.rules() {
+            for part in std::iter::once(&rule.anchor).chain(&rule.parts) {
+                for pattern in std::iter::once(&part.pattern).chain(&part.alone) {
+                    if let Pattern::Regex { source, .. } = pattern {
+                        assert!(compile(source).is_ok(), "{}: {source}", rule.id);
+                    }
+                }
+            }
+            for example in rule.examples.iter().chain(&rule.counter_examples) {
+                example
+                    .expand(1)
+                    .unwrap_or_else(|error| panic!("{}: {error}", rule.id));
+            }
+        }
+    }
+
+    #[test]
+    fn a_rule_of_a_file_replaces_the_built_in_one_of_its_id() {
+        let builtin = RuleSet::builtin();
+        let Some(rule) = builtin.rules().first() else {
+            return;
+        };
+        let text = GOOD.replace("acme-key", &rule.id.0);
+        let rules = RuleSet::load(&[("mine.toml".to_owned(), text)]).unwrap();
+        assert_eq!(rules.rules().len(), builtin.rules().len());
+        assert_eq!(rules.find(&rule.id.0).unwrap().title, "Acme key");
+    }
 }

@@ -3,11 +3,13 @@
 mod builtin;
 pub mod example;
 pub mod grade;
+mod lead;
 mod load;
 mod rule;
 
 pub use grade::{Confidence, Evidence, RuleId, Severity};
-pub use load::{LoadError, Problem};
+pub use load::{COMPILED_BYTES, LoadError, Problem, compile};
 pub use rule::{
-    Boundary, Check, Context, Example, Extractor, Literal, Part, Pattern, Rule, RuleSet, SecretKind,
+    Boundary, Check, Context, Example, Extractor, Literal, MAX_MATCH, Part, Pattern, REACH, Rule, RuleSet,
+    SecretKind,
 };

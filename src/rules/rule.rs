@@ -1,6 +1,14 @@
 //! The shape of a rule after it was loaded and checked. The TOML form is described in `rules/README.md`.
 
+use super::grade::lowercase_display;
 use super::{Confidence, Evidence, RuleId, Severity};
+
+/// The most bytes a match may have. A rule that cannot keep to it is refused.
+pub const MAX_MATCH: usize = 16 * 1024;
+
+/// How far from a literal a rule may look, in either direction: a match, plus its context and the other
+/// half of a pair. A rule that reaches further is refused.
+pub const REACH: usize = MAX_MATCH + 4 * 1024;
 
 /// One kind of credential.
 #[derive(Clone, Debug)]
@@ -51,6 +59,8 @@ pub struct Part {
     pub literals: Vec<Literal>,
     /// What a match looks like.
     pub pattern: Pattern,
+    /// For a part other than the anchor: what it looks like where it stands alone, if that must be stricter.
+    pub alone: Option<Pattern>,
     /// What may not stand next to it.
     pub boundary: Boundary,
     /// Words of which one must stand near it.
@@ -65,6 +75,40 @@ pub struct Part {
     pub within: u32,
     /// For a part other than the anchor: whether the credential is of use without it.
     pub optional: bool,
+}
+
+impl Part {
+    /// The furthest a match led to by one of the literals can begin before it or end behind it, in bytes.
+    ///
+    /// A literal that need not stand in the match stands in its context, which lies between them.
+    pub fn furthest(&self) -> usize {
+        let gap = self
+            .context
+            .as_ref()
+            .map_or(0, |context| context.before.max(context.after) as usize);
+        let furthest = |pattern: &Pattern| match *pattern {
+            Pattern::Regex {
+                max_bytes,
+                lead: Some(_),
+                ..
+            } => max_bytes as usize,
+            Pattern::Regex {
+                max_bytes,
+                lead: None,
+                ..
+            } => max_bytes as usize + gap,
+            Pattern::Extractor(_) => MAX_MATCH,
+        };
+        let alone = self.alone.as_ref().map_or(0, furthest);
+        furthest(&self.pattern).max(alone)
+    }
+
+    /// How many bytes around a match decide whether it is one: its context, or a boundary.
+    pub fn margin(&self) -> usize {
+        self.context
+            .as_ref()
+            .map_or(1, |context| 1 + context.before.max(context.after) as usize)
+    }
 }
 
 /// A text that leads the matcher to a rule.
@@ -86,6 +130,9 @@ pub enum Pattern {
         source: String,
         /// The most bytes a match can have, and so the furthest a literal can lie from either end.
         max_bytes: u32,
+        /// The most bytes of a match before the first of the part's literals begins, where every match is known
+        /// to hold one; else a literal stands in the context.
+        lead: Option<u32>,
     },
     /// A matcher written in code, for what an expression cannot bound or describe.
     Extractor(Extractor),
@@ -195,6 +242,8 @@ pub struct Example {
     pub path: Option<String>,
     /// Evidence the match must carry.
     pub expect: Vec<Evidence>,
+    /// For a counter-example: whether not even a match of low confidence is allowed.
+    pub strict: bool,
 }
 
 /// All rules of a scan, checked together. Order is by id.
@@ -230,5 +279,18 @@ impl RuleSet {
         self.rules.retain(|rule| keep(rule));
         self.rehash();
         self
+    }
+}
+
+lowercase_display! {
+    Boundary { None => "none", Token => "token", Base64 => "base64", Dotted => "dotted", Alnum => "alnum" }
+    Extractor { JsonObject => "json-object", Pem => "pem" }
+    SecretKind { Generated => "generated", Guessable => "guessable" }
+    Check {
+        AwsAccessKeyId => "aws-access-key-id", AzureMarvin32 => "azure-marvin32", Base64Random => "base64-random",
+        Bech32 => "bech32", Crc32Base62 => "crc32-base62", Crc32Base36 => "crc32-base36",
+        Crc32HexLe => "crc32-hex-le", DockerAuth => "docker-auth", GcpServiceAccount => "gcp-service-account",
+        Jwt => "jwt", Macaroon => "macaroon", NotHex => "not-hex", NotPlaceholder => "not-placeholder",
+        PrivateKey => "private-key", ThreeClasses => "three-classes", UriPassword => "uri-password",
     }
 }
