@@ -287,10 +287,12 @@ lowercase_display! {
     Extractor { JsonObject => "json-object", Pem => "pem" }
     SecretKind { Generated => "generated", Guessable => "guessable" }
     Check {
-        AwsAccessKeyId => "aws-access-key-id", AzureMarvin32 => "azure-marvin32", Base64Random => "base64-random",
+        AwsAccessKeyId => "aws-access-key-id", AzureDevopsPat => "azure-devops-pat",
+        AzureEntraSecret => "azure-entra-secret", AzureMarvin32 => "azure-marvin32", Base64Json => "base64-json", Base64Random => "base64-random",
         Bech32 => "bech32", Crc32Base62 => "crc32-base62", Crc32Base36 => "crc32-base36",
-        Crc32HexLe => "crc32-hex-le", DockerAuth => "docker-auth", GcpServiceAccount => "gcp-service-account",
-        Jwt => "jwt", Macaroon => "macaroon", NotHex => "not-hex", NotPlaceholder => "not-placeholder",
-        PrivateKey => "private-key", ThreeClasses => "three-classes", UriPassword => "uri-password",
+        Crc32HexLe => "crc32-hex-le", DiscordToken => "discord-token", DockerAuth => "docker-auth", GcpServiceAccount => "gcp-service-account",
+        GithubFineGrained => "github-fine-grained", Jwt => "jwt", Macaroon => "macaroon", NotHex => "not-hex", NotPlaceholder => "not-placeholder",
+        PrivateKey => "private-key", ThreeClasses => "three-classes", TwoCases => "two-cases",
+        UriPassword => "uri-password",
     }
 }
