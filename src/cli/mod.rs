@@ -1,1 +1,44 @@
-//! The command line.
+//! The command line: arguments, progress, messages and exit codes. Everything else is in the library, which never
+//! prints and never exits.
+
+mod args;
+mod cat;
+mod config;
+mod exit;
+mod interrupt;
+mod messages;
+mod progress;
+mod scan;
+mod show;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Args, Command};
+use exit::Exit;
+use messages::Messages;
+
+/// Runs the command that `arguments` (program name first) ask for.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(arguments) {
+        Ok(args) => args,
+        Err(error) => return messages::usage(&error),
+    };
+    messages::quiet_panics();
+    let messages = Messages::new(&args.output);
+    messages.trace(args.output.verbose);
+    let result = match args.command {
+        Command::Cat(cat) => cat::run(&cat, &args.output, &messages),
+        Command::Scan(scan) => scan::run(*scan, &args.output, &messages),
+        Command::Show(show) => show::run(&show, &args.output),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            messages.error(&error);
+            Exit::of(&error).into()
+        }
+    }
+}

@@ -44,6 +44,8 @@ pub struct TargetSummary {
     pub index: Option<Digest>,
     /// Why it could not be resolved at all; then it has no image.
     pub failure: Option<String>,
+    /// What to do about the failure, where there is something.
+    pub hint: Option<String>,
     /// Platforms that were not chosen.
     pub not_chosen: Vec<Platform>,
 }

@@ -64,6 +64,7 @@ impl<'s> Assembler<'s> {
             digest: None,
             index: None,
             failure: Some(source::chain(error)),
+            hint: error.hint(),
             not_chosen: Vec::new(),
         });
     }
@@ -83,6 +84,7 @@ impl<'s> Assembler<'s> {
             digest: resolved.digest.clone(),
             index: resolved.index.clone(),
             failure: None,
+            hint: None,
             not_chosen: resolved.not_chosen.clone(),
         });
         for problem in &resolved.problems {

@@ -8,6 +8,7 @@
 mod assemble;
 mod gather;
 mod metadata;
+pub mod member;
 mod pairs;
 
 use std::collections::HashMap;

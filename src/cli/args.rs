@@ -1,0 +1,212 @@
+//! The arguments of every command, as clap reads them. They go no further than `cli`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::oci::Platform;
+use crate::policy::{PathGlob, StatusName};
+use crate::rules::{Confidence, Severity};
+
+/// Finds secrets in every layer of a container image, including what later layers deleted.
+#[derive(Debug, Parser)]
+#[command(name = "layersift", version = version(), arg_required_else_help = true, max_term_width = 100)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print one file of one layer, as evidence.
+    Cat(CatArgs),
+    /// Scan images: every layer, every platform, and all metadata.
+    Scan(Box<ScanArgs>),
+    /// Show one finding of a JSON report.
+    Show(ShowArgs),
+}
+
+/// What all commands have.
+#[derive(Debug, clap::Args)]
+pub(super) struct OutputArgs {
+    /// Say nothing on standard error but errors; draw no progress.
+    #[arg(long, short, global = true)]
+    pub(super) quiet: bool,
+    /// Say more on standard error, for developers; up to three times.
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// Whether to use colour. `auto` does on a terminal, unless NO_COLOR is set.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: ColorChoice,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorChoice {
+    Always,
+    Auto,
+    Never,
+}
+
+const SCAN_HELP: &str = "\
+Targets:
+  alpine:3.20, ghcr.io/acme/app@sha256:…   an image in a registry; docker://REF says so outright
+  ./image.tar                              an archive: docker save, podman save, OCI; docker-archive:FILE, oci-archive:FILE
+  ./layout, oci:DIR[:TAG|@DIGEST]          an OCI layout directory
+  -                                        an archive on standard input: docker save app | layersift scan -
+
+Exit codes:
+  0  everything was scanned, and nothing is at or above the thresholds
+  1  findings
+  2  usage or configuration, or a report could not be written
+  3  no target was found or could be read
+  4  something was not scanned or not verified; no findings so far
+  5  something was not scanned or not verified, and there are findings
+  130, 143  interrupted; the report is marked partial";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = SCAN_HELP)]
+pub(super) struct ScanArgs {
+    /// What to scan; several are scanned in one run, each blob once.
+    #[arg(required = true, value_name = "TARGET")]
+    pub(super) targets: Vec<String>,
+
+    /// Write a report: human, json, jsonl or sarif, to standard output or a file; `sarif=DIR/` writes one per image. May be
+    /// given several times. Without it: human to standard output.
+    #[arg(long, short, value_name = "FORMAT[=FILE]", help_heading = "Report")]
+    pub(super) format: Vec<String>,
+    /// Show secrets as they are. Files are then readable by their owner only.
+    #[arg(long, help_heading = "Report")]
+    pub(super) show_secrets: bool,
+    /// Bind fingerprints to this name instead of the image's own `registry/repository`.
+    #[arg(long, value_name = "NAME", help_heading = "Report")]
+    pub(super) repository: Option<String>,
+    /// Name findings by an HMAC with the key in this file. Reports can be compared if their keys are the same.
+    /// LAYERSIFT_FINGERPRINT_KEY holds the key itself.
+    #[arg(long, value_name = "FILE", help_heading = "Report")]
+    pub(super) fingerprint_key_file: Option<PathBuf>,
+
+    /// Scan only this platform, `os/arch[/variant]`. May be given several times. Without it: all of them.
+    #[arg(long, value_name = "PLATFORM", help_heading = "What is scanned")]
+    pub(super) platform: Vec<Platform>,
+    /// Rules of your own (TOML), added to the built-in ones; one of the same id replaces it. May be given several times.
+    #[arg(long, value_name = "FILE", help_heading = "What is scanned")]
+    pub(super) rules: Vec<PathBuf>,
+
+    /// Report findings of this confidence and above: low, medium, high [default: medium].
+    #[arg(long, value_name = "LEVEL", help_heading = "What counts")]
+    pub(super) min_confidence: Option<Confidence>,
+    /// Report findings of this severity and above: low, medium, high, critical [default: medium].
+    #[arg(long, value_name = "LEVEL", help_heading = "What counts")]
+    pub(super) severity: Option<Severity>,
+    /// Report only what has this status: present, overwritten, deleted, metadata, history, unlisted, unknown. May be given several
+    /// times. Without it: all, since all of them ship.
+    #[arg(long, value_name = "STATUS", help_heading = "What counts")]
+    pub(super) status: Vec<StatusName>,
+    /// Report only paths that match this glob. May be given several times.
+    #[arg(long, value_name = "GLOB", help_heading = "What counts")]
+    pub(super) include: Vec<PathGlob>,
+    /// Do not report paths that match this glob. May be given several times.
+    #[arg(long, value_name = "GLOB", help_heading = "What counts")]
+    pub(super) exclude: Vec<PathGlob>,
+    /// Report only this rule. May be given several times.
+    #[arg(long, value_name = "ID", help_heading = "What counts")]
+    pub(super) rule: Vec<String>,
+    /// Do not report this rule. May be given several times.
+    #[arg(long, value_name = "ID", help_heading = "What counts")]
+    pub(super) no_rule: Vec<String>,
+    /// Count content that could not be opened as not scanned.
+    #[arg(long, help_heading = "What counts")]
+    pub(super) strict: bool,
+
+    /// Speak to this registry, `host[:port]`, without TLS where it has none. May be given several times.
+    #[arg(long, value_name = "HOST", help_heading = "Registry")]
+    pub(super) insecure: Vec<String>,
+    /// Log in with this name; the password is read with --password-stdin.
+    #[arg(long, value_name = "NAME", requires = "password_stdin", help_heading = "Registry")]
+    pub(super) username: Option<String>,
+    /// Read the password of --username from standard input.
+    #[arg(long, requires = "username", help_heading = "Registry")]
+    pub(super) password_stdin: bool,
+    /// Allow a registry to send its logins to this token server on another site. May be given several times.
+    #[arg(long, value_name = "HOST", help_heading = "Registry")]
+    pub(super) trusted_realm: Vec<String>,
+
+    /// Take options from this TOML file; those of the command line win.
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    pub(super) config: Option<PathBuf>,
+    /// End the scan after this time (`90s`, `10m`, `1h`); what was found is reported as partial.
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Run")]
+    pub(super) timeout: Option<Duration>,
+    /// Match with this many threads [default: one per core]. Reading and hashing have threads of their own.
+    #[arg(long, short, value_name = "N", help_heading = "Run")]
+    pub(super) jobs: Option<usize>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CatArgs {
+    /// The image, as for `scan`.
+    pub(super) target: String,
+    /// The layer, from 1 at the base, as reports count.
+    #[arg(long, value_name = "N")]
+    pub(super) layer: usize,
+    /// The file in the layer. If the layer has several of this path, all are printed in their order.
+    pub(super) path: String,
+    /// The platform of an index, `os/arch[/variant]`, where it has several.
+    #[arg(long, value_name = "PLATFORM")]
+    pub(super) platform: Option<Platform>,
+    /// Speak to this registry without TLS where it has none.
+    #[arg(long, value_name = "HOST")]
+    pub(super) insecure: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ShowArgs {
+    /// The fingerprint, or enough of its beginning to tell it from the others.
+    pub(super) fingerprint: String,
+    /// A report of `--format json` or `jsonl`.
+    #[arg(long = "in", value_name = "REPORT")]
+    pub(super) report: PathBuf,
+}
+
+/// The version with the hash of the built-in rules: two reports of the same hash were made by the same means.
+fn version() -> &'static str {
+    static VERSION: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    VERSION.get_or_init(|| {
+        format!("{} (rules {})", env!("CARGO_PKG_VERSION"), crate::rules::RuleSet::builtin().hash())
+    })
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let seconds = match unit {
+        "s" | "" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("expected a time such as `90s`, `10m` or `1h`".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "expected a number and a unit, such as `90s`".to_owned())?;
+    Ok(Duration::from_secs(number.saturating_mul(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_a_number_and_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("soon").is_err());
+        assert!(duration("5d").is_err());
+    }
+}

@@ -1,0 +1,220 @@
+//! `layersift scan`.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow, bail};
+
+use super::args::{OutputArgs, ScanArgs};
+use super::config;
+use super::exit::Exit;
+use super::interrupt::Interrupt;
+use super::messages::{Messages, colored};
+use super::progress::Bars;
+use crate::finding::{Fingerprinter, Report, Reveal};
+use crate::limits::Limits;
+use crate::oci::PlatformSelector;
+use crate::policy::{Policy, Verdict};
+use crate::report::{self, Format, Output, RuleNotes, Settings};
+use crate::rules::{RuleId, RuleSet};
+use crate::scan::{Scan, Target};
+use crate::source::{self, OpenOptions};
+
+/// The environment variable that holds the key of fingerprints.
+const FINGERPRINT_KEY: &str = "LAYERSIFT_FINGERPRINT_KEY";
+
+/// Columns of a report that is not read on a terminal.
+const PLAIN_WIDTH: usize = 100;
+
+pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) -> anyhow::Result<Exit> {
+    config::apply(&mut args)?;
+    let rules = Arc::new(load_rules(&args.rules)?);
+    let policy = policy(&args, &rules)?;
+    let reveal = if args.show_secrets { Reveal::Plain } else { Reveal::Redacted };
+    let mut sinks = sinks(&args.format, reveal)?;
+    let options = open_options(&args)?;
+
+    let interrupt = Interrupt::default();
+    interrupt.watch_signals().context("cannot watch for signals")?;
+    if let Some(limit) = args.timeout {
+        interrupt.after(limit).context("cannot start the clock of --timeout")?;
+    }
+    let mut scan = Scan::new(Arc::clone(&rules))
+        .platforms(if args.platform.is_empty() { PlatformSelector::All } else { PlatformSelector::Only(args.platform) })
+        .fingerprinter(fingerprinter(args.fingerprint_key_file.as_deref())?)
+        .cancelled(Arc::clone(&interrupt.cancelled));
+    if let Some(jobs) = args.jobs {
+        scan = scan.jobs(jobs);
+    }
+    let bars = (!output.quiet && std::io::stderr().is_terminal()).then(|| Arc::new(Bars::new()));
+    if let Some(bars) = &bars {
+        scan = scan.watch(Arc::clone(bars) as _);
+    }
+    let targets = args
+        .targets
+        .iter()
+        .map(|target| Target {
+            name: source::printable(target),
+            repository: args.repository.clone(),
+            opened: source::open(target, &options),
+        })
+        .collect();
+    let report = scan.run(targets);
+    if let Some(bars) = &bars {
+        bars.finish();
+    }
+    let (report, verdict) = policy.judge(report?);
+    tell_failures(&report, messages);
+    let notes = RuleNotes::of(&rules);
+    for (format, sink) in &mut sinks {
+        let settings = Settings {
+            rules: &notes,
+            width: terminal_width().unwrap_or(PLAIN_WIDTH),
+            colour: colored(output.color, std::io::stdout().is_terminal()),
+        };
+        let written = (format.reporter)(settings).write(&report, &verdict, reveal, sink);
+        match written {
+            // Whoever read the report has seen enough; the verdict stands.
+            Err(error) if report::sink::is_closed_pipe(&error) => {}
+            written => written.with_context(|| format!("cannot write the {} report", format.name))?,
+        }
+    }
+    Ok(exit(&verdict, &interrupt))
+}
+
+fn exit(verdict: &Verdict, interrupt: &Interrupt) -> Exit {
+    match interrupt.signal() {
+        Some(signal) => Exit::Interrupted(signal),
+        None => verdict.outcome().into(),
+    }
+}
+
+/// What could not be read at all is said on standard error too: the report may go to a file.
+fn tell_failures(report: &Report, messages: &Messages) {
+    for target in &report.targets {
+        if let Some(failure) = &target.failure {
+            messages.error(&anyhow!("{failure}").context(format!("cannot scan `{}`", target.name)));
+            if let Some(hint) = &target.hint {
+                messages.hint(hint);
+            }
+        }
+    }
+    if report.interrupted {
+        messages.warning("the scan was ended before everything was read: the report is partial");
+    }
+}
+
+/// The built-in rules and those of `files`.
+pub(super) fn load_rules(files: &[PathBuf]) -> anyhow::Result<RuleSet> {
+    let texts = files
+        .iter()
+        .map(|path| {
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("cannot read the rules `{}`", path.display()))?;
+            Ok((path.display().to_string(), text))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    RuleSet::load(&texts).map_err(|error| {
+        let mut text = error.to_string();
+        for problem in &error.problems {
+            text.push_str(&format!("\n  {}:{}: {}", problem.file, problem.line, problem.message));
+            if let Some(hint) = &problem.hint {
+                text.push_str(&format!("\n    hint: {hint}"));
+            }
+        }
+        anyhow!(text)
+    })
+}
+
+fn policy(args: &ScanArgs, rules: &RuleSet) -> anyhow::Result<Policy> {
+    let ids = |names: &[String]| {
+        names
+            .iter()
+            .map(|name| match rules.find(name) {
+                Some(rule) => Ok(rule.id.clone()),
+                None => bail!("no rule is called `{}`", crate::text::escape(name.as_bytes())),
+            })
+            .collect::<anyhow::Result<Vec<RuleId>>>()
+    };
+    let default = Policy::default();
+    Ok(Policy {
+        min_confidence: args.min_confidence.unwrap_or(default.min_confidence),
+        min_severity: args.severity.unwrap_or(default.min_severity),
+        statuses: args.status.clone(),
+        include: args.include.clone(),
+        exclude: args.exclude.clone(),
+        rules: ids(&args.rule)?,
+        no_rules: ids(&args.no_rule)?,
+        strict: args.strict,
+    })
+}
+
+/// The formats asked for and where each goes.
+fn sinks(formats: &[String], reveal: Reveal) -> anyhow::Result<Vec<(&'static Format, Output)>> {
+    let default = ["human".to_owned()];
+    let formats = if formats.is_empty() { &default[..] } else { formats };
+    let mut to_stdout = 0;
+    let mut sinks = Vec::new();
+    for text in formats {
+        let (name, path) = match text.split_once('=') {
+            Some((name, path)) => (name, Some(path)),
+            None => (text.as_str(), None),
+        };
+        let format = report::format(name).with_context(|| {
+            let names: Vec<&str> = report::TABLE.iter().map(|format| format.name).collect();
+            format!("no format is called `{}` (there are {})", crate::text::escape(name.as_bytes()), names.join(", "))
+        })?;
+        let sink = match path {
+            Some("") => bail!("`--format {text}` names no file"),
+            Some(path) => Output::path(Path::new(path), reveal),
+            None => {
+                to_stdout += 1;
+                Output::stream("standard output", Box::new(std::io::stdout()))
+            }
+        };
+        sinks.push((format, sink));
+    }
+    if to_stdout > 1 {
+        bail!("two reports cannot both go to standard output: give one a file with `--format FORMAT=FILE`");
+    }
+    Ok(sinks)
+}
+
+fn open_options(args: &ScanArgs) -> anyhow::Result<OpenOptions> {
+    let mut options = OpenOptions { limits: Limits::default(), ..OpenOptions::default() };
+    options.registry.insecure = args.insecure.clone();
+    options.registry.trusted_realms = args.trusted_realm.clone();
+    if let Some(username) = &args.username {
+        if args.targets.iter().any(|target| target == "-") {
+            bail!("standard input cannot be both an image (`-`) and a password (`--password-stdin`)");
+        }
+        let mut password = String::new();
+        std::io::stdin().take(64 * 1024).read_to_string(&mut password).context("cannot read the password")?;
+        let password = password.trim_end_matches(['\r', '\n']);
+        options.registry.credentials = Some(source::Credentials::basic(username, password));
+    }
+    Ok(options)
+}
+
+fn fingerprinter(file: Option<&Path>) -> anyhow::Result<Fingerprinter> {
+    let key = match file {
+        Some(path) => {
+            let key = std::fs::read(path).with_context(|| format!("cannot read the key `{}`", path.display()))?;
+            Some(key.trim_ascii_end().to_vec())
+        }
+        None => std::env::var_os(FINGERPRINT_KEY).map(|key| key.into_encoded_bytes()),
+    };
+    match key {
+        None => Ok(Fingerprinter::unkeyed()),
+        // A short key could be found by trying, and with it every secret that can be guessed.
+        Some(key) if key.len() < 16 => bail!("the fingerprint key is shorter than 16 bytes"),
+        Some(key) => Ok(Fingerprinter::keyed(key)),
+    }
+}
+
+/// The columns of the terminal a report is read on.
+fn terminal_width() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(std::io::stdout())?;
+    Some(usize::from(width.0))
+}
