@@ -3,9 +3,12 @@
 //! nothing.
 
 mod framer;
+mod header;
 mod path;
 mod pax;
 mod sparse;
+#[cfg(test)]
+mod testing;
 
 pub use framer::{Framer, Framing};
 pub use path::EntryPath;
@@ -14,16 +17,21 @@ use std::ops::Range;
 
 /// A span of the stream and what it is. Spans are half-open byte offsets in the uncompressed stream.
 ///
-/// A region is told when it begins, so its end may lie beyond the bytes pushed so far. Regions come in order,
-/// do not overlap, and leave no gap: each byte of the stream is in exactly one.
+/// A region is told when it begins (a block, once its last byte came, since only then it is known what it is; see
+/// [`Framer::settled`]), so its end may lie beyond the bytes pushed so far. It **ends at the first of** `span.end`,
+/// the start of the region told next, and the end of the stream ([`Framing::end`]). Ends that are not known ahead,
+/// those of [`RegionKind::End`] and [`RegionKind::Tail`], are `u64::MAX`; a sparse map in a body is told as long as
+/// the body. Read so, regions come in order, are never empty, do not overlap, and leave no gap: each byte of the
+/// stream is in exactly one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
     /// Where it lies.
     pub span: Range<u64>,
     /// What it is.
     pub kind: RegionKind,
-    /// The entry it belongs to, by number in order of arrival from 0. `None` for padding at the end, and for an
-    /// extended header whose entry never came.
+    /// The entry it belongs to, by number in order of arrival from 0. Headers come before their entry and bear the
+    /// number it will have. Should it never come ([`Oddity::DanglingExtension`]), the entry after it takes that
+    /// number, or none does ([`Framing::entries`]). `None` for what ends an archive, tails and global headers.
     pub entry: Option<u32>,
     /// For content, the offset in the file of the region's first byte; 0 otherwise.
     pub file_offset: u64,
@@ -36,15 +44,17 @@ pub enum RegionKind {
     Body,
     /// Zero blocks that end an archive.
     End,
-    /// The body of an extended header: PAX records, a GNU long name or link name, a sparse map.
+    /// The body of an extended header: PAX records, a GNU long name or link name, a sparse map. Never more than one
+    /// extended header.
     Extension,
     /// A header block.
     Header,
-    /// The bytes that fill a block after a body; zero in a normal archive.
+    /// The bytes that fill a block after a body; zero in a normal archive. Stored bytes that no run of a sparse map
+    /// speaks of are taken for padding.
     Padding,
-    /// One data run of a sparse member.
+    /// One data run of a sparse member. Runs that touch in the file are one.
     SparseRun,
-    /// Bytes after the end of the archive, or bytes that are no tar.
+    /// Bytes after the end of the archive, behind a header that cannot be read, or of a stream that is no tar.
     Tail,
 }
 
@@ -59,15 +69,16 @@ pub struct Entry {
     pub link: Vec<u8>,
     /// Permission bits.
     pub mode: u32,
-    /// Owner.
+    /// Owner. A negative number is told in two's complement.
     pub uid: u64,
-    /// Group.
+    /// Group, as `uid`.
     pub gid: u64,
     /// Modification time in seconds since the epoch.
     pub mtime: i64,
-    /// The size of the file in bytes; for a sparse member its logical size.
+    /// The size of the file in bytes; for a sparse member its logical size, of which nothing need be stored. 0 for
+    /// what has no content.
     pub size: u64,
-    /// Where its header begins in the stream.
+    /// Where its own header begins in the stream, extended headers left aside.
     pub offset: u64,
 }
 
@@ -100,25 +111,31 @@ pub enum Oddity {
     BodyOfBodiless,
     /// More members follow the end of the archive.
     ConcatenatedArchive,
-    /// Two PAX records or long names give one field; the last one counts.
+    /// An extended header is not followed by its member but by a global header, the end, or bytes that are no
+    /// header. It is dropped.
+    DanglingExtension,
+    /// Two PAX records, PAX headers or long names give one field; the last one counts.
     DuplicateExtension,
     /// A global PAX header carries a path, size or link, which Go ignores and GNU tar applies.
     GlobalOverride,
-    /// A PAX record or a sparse map cannot be read.
+    /// A PAX record or a sparse map cannot be read, or a map does not fit the stored bytes. What can be read of the
+    /// records counts; without its map a sparse member is told as stored.
     MalformedExtension,
-    /// A header's checksum or a number in it cannot be read: what follows is scanned as bytes.
+    /// A header's checksum or a number in it cannot be read. Where its size can, what follows is framed by it;
+    /// otherwise it is a tail up to the next block that is a header.
     MalformedHeader,
     /// A GNU long name and a PAX path disagree.
     MixedLongNames,
     /// A name goes on behind a NUL byte.
     NulInName,
-    /// An extended header is larger than [`crate::limits::Limits::tar_header_bytes`].
+    /// An extended header is larger than [`crate::limits::Limits::tar_header_bytes`] and was passed over.
     OversizeExtension,
-    /// A sparse map has more runs than [`crate::limits::Limits::sparse_runs`].
+    /// A sparse map has more runs than [`crate::limits::Limits::sparse_runs`] or more bytes than
+    /// [`crate::limits::Limits::tar_header_bytes`]. The member is told as stored.
     OversizeSparseMap,
     /// Non-zero bytes follow the end of the archive.
     TrailingData,
-    /// The stream ends within a header or a body.
+    /// The stream ends within a header or a body. Missing padding is no oddity.
     Truncated,
 }
 
@@ -128,6 +145,7 @@ pub trait Sink {
     fn region(&mut self, region: Region);
     /// A member's headers are complete. Called before the first region of its content; `number` counts from 0.
     fn entry(&mut self, number: u32, entry: Entry);
-    /// Something odd, at `offset` of the stream.
+    /// Something odd, at `offset` of the stream: where the header or the block begins that is odd. Told once per kind
+    /// and offset.
     fn oddity(&mut self, oddity: Oddity, offset: u64);
 }
