@@ -3,14 +3,16 @@
 
 use base64::Engine as _;
 
-use super::ConfigField;
 use super::json::{self, Json, join, same_key};
+use super::media_type::{Claim, claim};
+use super::{ConfigField, Digest};
 
 /// Every text of the JSON document `bytes`, with places below `root` (which may be empty).
 ///
 /// Environment entries are `KEY=value`, labels and annotations `key=value`, the words of a command are joined by
 /// spaces, and a text under a key that no specification knows is `key=value` too, so that rules see its name.
-/// The base64 of a descriptor's `data` is decoded. Bytes that are no JSON are one text; so are bytes behind the
+/// The base64 of a descriptor's `data` is decoded. Digests and media types
+/// known by name are left out. Bytes that are no JSON are one text; so are bytes behind the
 /// document. *Limits*: beyond 100,000 texts the rest is given as one.
 pub fn fields(root: &str, bytes: &[u8]) -> Vec<ConfigField> {
     let mut collector = Collector::new(root);
@@ -75,6 +77,9 @@ impl Collector {
         match value {
             Json::Array(items) => self.array(place, key, items),
             Json::Object(members) => self.object(place, key, members),
+            // A digest is no secret, and every rule for hex would stumble over it.
+            Json::Text(text) if Digest::parse(text).is_ok_and(|digest| digest.algorithm().is_some()) => {}
+            Json::Text(text) if same_key(key, "mediaType") && claim(text) != Claim::Other => {}
             Json::Text(text) if same_key(key, "data") => self.embedded(place, text),
             Json::Text(text) if key.is_empty() || is_any(key, KNOWN) => self.push(place, text),
             Json::Text(text) => self.push(place, &format!("{key}={text}")),
@@ -127,7 +132,7 @@ impl Collector {
             let decoded = value
                 .text()
                 .filter(|_| same_key(name, "data"))
-                .and_then(|text| decode(text));
+                .and_then(|text| decode_base64(text));
             match decoded {
                 Some(bytes) => {
                     let own = match self.dockerfiles {
@@ -147,7 +152,7 @@ impl Collector {
 
     /// Base64 of another document. What it does not decode to text stays as written too.
     fn embedded(&mut self, place: &str, text: &str) {
-        match decode(text).map(String::from_utf8) {
+        match decode_base64(text).map(String::from_utf8) {
             Some(Ok(decoded)) => self.push(place, &decoded),
             Some(Err(error)) => {
                 self.push(place, text);
@@ -159,7 +164,7 @@ impl Collector {
 }
 
 /// Decodes base64 as documents carry it: standard or URL alphabet, with or without padding.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
     use base64::alphabet::{STANDARD, URL_SAFE};
     use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
     let lenient = GeneralPurposeConfig::new()

@@ -15,7 +15,7 @@ mod reference;
 pub use config::{ConfigField, History, ImageConfig};
 pub use descriptor::{Annotations, Descriptor};
 pub use digest::{Algorithm, DiffId, Digest, DigestError, Hasher, ImageId};
-pub use fields::fields;
+pub use fields::{decode_base64, fields};
 pub use image::{Attestation, BlobKey, Image, Layer};
 pub use json::{DocumentOddity, Parsed};
 pub use manifest::{Document, DocumentError, Index, Manifest};

@@ -36,7 +36,7 @@ impl Statement {
         let bundled = reader.last(&read.json, "dsseEnvelope");
         let envelope = bundled.unwrap_or(&read.json);
         let payload = reader.last(envelope, "payload").and_then(Json::text);
-        if let Some(payload) = payload.and_then(super::fields::decode)
+        if let Some(payload) = payload.and_then(super::fields::decode_base64)
             && let Ok(inner) = json::read(&payload)
         {
             collector.value("payload", "", &inner.json);

@@ -12,7 +12,7 @@ use crate::layer::{LayerRecord, Severeness};
 use crate::oci::{BlobKey, Image, Layer, Reference};
 use crate::resolve;
 use crate::rules::{Confidence, Evidence, Rule, SecretKind, Severity};
-use crate::source::{self, SourceError};
+use crate::source::SourceError;
 use crate::text::{self, Lossless};
 
 use super::Scan;
@@ -63,7 +63,7 @@ impl<'s> Assembler<'s> {
             repository: repository.unwrap_or_default(),
             digest: None,
             index: None,
-            failure: Some(source::chain(error)),
+            failure: Some(error.with_causes()),
             hint: error.hint(),
             not_chosen: Vec::new(),
         });
@@ -124,7 +124,7 @@ impl<'s> Assembler<'s> {
                     attested.push(searched);
                 }
                 (None, unread) => {
-                    let detail = unread.map_or_else(|| "it is not there".to_owned(), source::chain);
+                    let detail = unread.map_or_else(|| "it is not there".to_owned(), SourceError::with_causes);
                     self.skip(SkipKind::Incomplete, "unread-attestation", place, None, detail, Some(number));
                 }
             }
@@ -173,7 +173,7 @@ impl<'s> Assembler<'s> {
         };
         let Some(record) = record else {
             let (reason, detail) = match gathered.unread.get(&layer.blob) {
-                Some(error) => ("unreadable-blob", source::chain(error)),
+                Some(error) => ("unreadable-blob", error.with_causes()),
                 None => ("not-read", "it is not there, or the scan ended before it was read".to_owned()),
             };
             let bytes = layer.descriptor.as_ref().map(|descriptor| descriptor.size);

@@ -160,7 +160,7 @@ impl Scan {
             (Ok(mut resolved), Some(error)) => {
                 resolved.problems.push(crate::source::Problem {
                     what: "the stream".to_owned(),
-                    why: crate::source::chain(&error),
+                    why: error.with_causes(),
                     reason: "truncated",
                 });
                 resolved

@@ -104,4 +104,31 @@ impl SourceError {
         };
         Some(hint.to_owned())
     }
+
+    /// The stable name of the reason, as a [`super::Problem`] gives it.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::DigestMismatch { .. } => "digest-mismatch",
+            Self::Io { .. } => "unreadable",
+            Self::Limit { limit, .. } => limit.name(),
+            Self::Malformed { .. } => "malformed",
+            Self::NotAnImage { .. } => "not-an-image",
+            Self::NotFound { .. } => "not-found",
+            Self::Refused { .. } => "refused",
+            Self::Status { .. } => "registry-status",
+            Self::Unreachable { .. } => "unreachable",
+        }
+    }
+
+    /// The message with those of its causes, on one line.
+    pub fn with_causes(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            line.push_str(": ");
+            line.push_str(&error.to_string());
+            cause = error.source();
+        }
+        line
+    }
 }

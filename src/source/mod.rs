@@ -5,6 +5,7 @@
 //! each blob once, in the order it arrives (standard input, an engine's export).
 
 mod error;
+pub mod walk;
 
 pub use error::SourceError;
 
@@ -102,15 +103,4 @@ pub enum Access {
     Random(Box<dyn Source>),
     /// Each blob once.
     Stream(Box<dyn StreamSource>),
-}
-
-/// An error and its causes on one line.
-pub fn chain(error: &SourceError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
