@@ -6,6 +6,7 @@
 
 mod error;
 pub mod walk;
+pub mod registry;
 
 pub use error::SourceError;
 

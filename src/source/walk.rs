@@ -159,7 +159,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn problem(&mut self, what: &str, reason: &str, why: impl Into<String>) {
+    fn problem(&mut self, what: &str, reason: &'static str, why: impl Into<String>) {
         let why = why.into();
         if self.first_error.is_none() {
             self.first_error = Some(SourceError::Malformed {
@@ -170,7 +170,7 @@ impl<'a> Walker<'a> {
         self.resolved.problems.push(Problem {
             what: what.to_owned(),
             why,
-            reason: reason.to_owned(),
+            reason,
         });
     }
 
@@ -178,7 +178,7 @@ impl<'a> Walker<'a> {
         self.resolved.problems.push(Problem {
             what: what.to_owned(),
             why: error.with_causes(),
-            reason: error.reason().to_owned(),
+            reason: error.reason(),
         });
         self.first_error.get_or_insert(error);
     }
@@ -732,7 +732,7 @@ pub(super) fn align(stored: Vec<Stored>, config: &ImageConfig, place: &str) -> (
             "the configuration lists {} layers, there are {count}",
             config.diff_ids.len()
         ),
-        reason: "layer-count".to_owned(),
+        reason: "layer-count",
     });
     let layers = stored
         .into_iter()
@@ -976,7 +976,7 @@ mod tests {
         resolved
             .problems
             .iter()
-            .map(|problem| problem.reason.as_str())
+            .map(|problem| problem.reason)
             .collect()
     }
 

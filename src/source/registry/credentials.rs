@@ -1,0 +1,347 @@
+//! Where a login comes from: what the caller gave, or the Docker configuration file. Sends it nowhere.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::Deserialize;
+
+/// A user name and its password or access token. `Debug` shows neither.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user.
+    pub username: String,
+    /// The password.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+/// What was found for a registry.
+#[derive(Debug, Default)]
+pub(super) struct Login {
+    pub(super) credentials: Option<Credentials>,
+    /// Why there may be none, for the message of a refusal.
+    pub(super) note: Option<String>,
+}
+
+/// The names under which a registry's login may be stored.
+#[derive(Clone, Debug)]
+pub(super) struct Account {
+    /// `registry.example.com:5000`, or `docker.io`.
+    pub(super) registry: String,
+    pub(super) repository: String,
+}
+
+impl Account {
+    /// The keys that apply, the most special first: repository, its parents, the host.
+    fn keys(&self) -> Vec<String> {
+        let mut path = format!("{}/{}", self.registry, self.repository);
+        let mut keys = vec![path.clone()];
+        while let Some(end) = path.rfind('/') {
+            path.truncate(end);
+            keys.push(path.clone());
+        }
+        keys
+    }
+}
+
+/// Looks for the login of `account` in `directory`'s `config.json`, or in the user's where none is named.
+pub(super) fn stored(account: &Account, directory: Option<&Path>) -> Login {
+    let Some(directory) = directory.map(Path::to_owned).or_else(user_directory) else {
+        return Login::default();
+    };
+    let path = directory.join("config.json");
+    match DockerConfig::read(&path) {
+        Ok(Some(config)) => config.login(account),
+        Ok(None) => Login::default(),
+        Err(why) => {
+            let note = format!(
+                "{} was not used: {why}",
+                crate::text::escape(path.as_os_str().as_encoded_bytes())
+            );
+            tracing::warn!("{note}");
+            Login {
+                credentials: None,
+                note: Some(note),
+            }
+        }
+    }
+}
+
+fn user_directory() -> Option<PathBuf> {
+    match std::env::var_os("DOCKER_CONFIG").filter(|path| !path.is_empty()) {
+        Some(path) => Some(path.into()),
+        None => std::env::home_dir().map(|home| home.join(".docker")),
+    }
+}
+
+/// What is read of Docker's `config.json`.
+#[derive(Debug, Default, Deserialize)]
+struct DockerConfig {
+    #[serde(default)]
+    auths: std::collections::BTreeMap<String, Entry>,
+}
+
+#[derive(Default, Deserialize)]
+struct Entry {
+    #[serde(default)]
+    auth: String,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    password: String,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entry")
+    }
+}
+
+impl DockerConfig {
+    /// Reads the file. `None` where there is none; the error says why a file is not used and quotes nothing of it.
+    fn read(path: &Path) -> Result<Option<Self>, String> {
+        let file = match std::fs::File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        writable_by_anyone(&file)?;
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_FILE + 1), &mut bytes)
+            .map_err(|error| error.to_string())?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err("it is larger than 1 MiB".into());
+        }
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| format!("it is not JSON of the expected form (line {})", error.line()))
+    }
+
+    fn login(&self, account: &Account) -> Login {
+        for key in account.keys() {
+            let entry = self.auths.iter().find(|(stored, _)| normalised(stored) == key);
+            let Some((_, entry)) = entry else {
+                continue;
+            };
+            if entry.auth.is_empty() && entry.username.is_empty() {
+                // `docker login` with a store leaves an empty entry behind.
+                continue;
+            }
+            let credentials = entry.credentials();
+            let note = credentials
+                .is_none()
+                .then(|| format!("the login stored for {key} cannot be read"));
+            return Login { credentials, note };
+        }
+        Login::default()
+    }
+}
+
+impl Entry {
+    fn credentials(&self) -> Option<Credentials> {
+        if self.auth.is_empty() {
+            return Some(Credentials {
+                username: self.username.clone(),
+                password: self.password.clone(),
+            });
+        }
+        let lenient = GeneralPurpose::new(
+            &base64::alphabet::STANDARD,
+            GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+        );
+        let text = String::from_utf8(lenient.decode(self.auth.trim()).ok()?).ok()?;
+        let (username, password) = text.split_once(':')?;
+        Some(Credentials {
+            username: username.to_owned(),
+            // Some tools pad the text with NULs.
+            password: password.trim_end_matches('\0').to_owned(),
+        })
+    }
+}
+
+/// A key of the file as host and path: `https://index.docker.io/v1/` is `docker.io`.
+fn normalised(key: &str) -> String {
+    let key = key
+        .strip_prefix("https://")
+        .or_else(|| key.strip_prefix("http://"))
+        .unwrap_or(key)
+        .trim_end_matches('/');
+    let key = key
+        .strip_suffix("/v1")
+        .or_else(|| key.strip_suffix("/v2"))
+        .unwrap_or(key);
+    let (host, path) = key
+        .split_once('/')
+        .map_or((key, None), |(host, path)| (host, Some(path)));
+    let host = match host {
+        "index.docker.io" | "registry-1.docker.io" => "docker.io",
+        host => host,
+    };
+    match path {
+        Some(path) => format!("{host}/{path}"),
+        None => host.to_owned(),
+    }
+}
+
+#[cfg(unix)]
+fn writable_by_anyone(file: &std::fs::File) -> Result<(), String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    match file.metadata() {
+        Ok(metadata) if metadata.is_file() && metadata.permissions().mode() & 0o002 != 0 => {
+            Err("everyone may write to it".into())
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(not(unix))]
+fn writable_by_anyone(_: &std::fs::File) -> Result<(), String> {
+    Ok(())
+}
+
+/// Bytes of the file that are read.
+const MAX_FILE: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(registry: &str, repository: &str) -> Account {
+        Account {
+            registry: registry.into(),
+            repository: repository.into(),
+        }
+    }
+
+    fn encoded(text: &str) -> String {
+        base64::engine::general_purpose::STANDARD.encode(text)
+    }
+
+    fn login(config: &str, account: &Account) -> Option<(String, String)> {
+        let config: DockerConfig = serde_json::from_str(config).unwrap();
+        let credentials = config.login(account).credentials?;
+        Some((credentials.username, credentials.password))
+    }
+
+    #[test]
+    fn every_spelling_of_a_host_finds_its_login() {
+        let hub = account("docker.io", "library/alpine");
+        let own = account("registry.example.com:5000", "team/app");
+        for (key, account) in [
+            ("https://index.docker.io/v1/", &hub),
+            ("docker.io", &hub),
+            ("registry-1.docker.io", &hub),
+            ("registry.example.com:5000", &own),
+            ("https://registry.example.com:5000", &own),
+            ("https://registry.example.com:5000/v2/", &own),
+            ("http://registry.example.com:5000/v1", &own),
+        ] {
+            let config = format!(r#"{{"auths":{{"{key}":{{"auth":"{}"}}}}}}"#, encoded("me:p:w"));
+            assert_eq!(
+                login(&config, account),
+                Some(("me".into(), "p:w".into())),
+                "{key}"
+            );
+            let other = self::account("registry.example.com", "team/app");
+            assert_eq!(
+                login(&config, &other),
+                None,
+                "{key}: another port is another registry"
+            );
+        }
+    }
+
+    #[test]
+    fn the_longest_path_wins() {
+        let config = format!(
+            r#"{{"auths":{{"registry.example.com":{{"auth":"{}"}},"registry.example.com/team":{{"auth":"{}"}}}}}}"#,
+            encoded("host:1"),
+            encoded("team:2")
+        );
+        let user = |repository| {
+            login(&config, &account("registry.example.com", repository))
+                .unwrap()
+                .0
+        };
+        assert_eq!(user("team/app"), "team");
+        assert_eq!(user("team/app/deep"), "team");
+        assert_eq!(user("teams/app"), "host");
+        assert_eq!(user("app"), "host");
+    }
+
+    #[test]
+    fn odd_entries_are_understood_or_named() {
+        let of = |entry: &str| {
+            let config = format!(r#"{{"auths":{{"registry.example.com":{entry}}}}}"#);
+            let config: DockerConfig = serde_json::from_str(&config).unwrap();
+            config.login(&account("registry.example.com", "app"))
+        };
+        let password = |entry: &str| of(entry).credentials.map(|c| c.password);
+        assert_eq!(
+            password(&format!(r#"{{"auth":"{}"}}"#, encoded("me:pw\0\0"))),
+            Some("pw".into())
+        );
+        assert_eq!(
+            password(&format!(
+                r#"{{"auth":"{}"}}"#,
+                encoded("me:pw1").trim_end_matches('=')
+            )),
+            Some("pw1".into())
+        );
+        assert_eq!(
+            password(r#"{"username":"me","password":"pw"}"#),
+            Some("pw".into())
+        );
+        assert!(
+            of("{}").note.is_none(),
+            "an empty entry is what a store leaves behind"
+        );
+        for broken in [
+            r#"{"auth":"%%%"}"#.to_owned(),
+            format!(r#"{{"auth":"{}"}}"#, encoded("no colon")),
+        ] {
+            let login = of(&broken);
+            assert_eq!(login.credentials, None);
+            assert!(login.note.is_some(), "{broken}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_everyone_may_write_is_not_used() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.json");
+        std::fs::write(
+            &path,
+            format!(
+                r#"{{"auths":{{"registry.example.com":{{"auth":"{}"}}}}}}"#,
+                encoded("a:b")
+            ),
+        )
+        .unwrap();
+        let account = account("registry.example.com", "app");
+        assert!(stored(&account, Some(directory.path())).credentials.is_some());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        let login = stored(&account, Some(directory.path()));
+        assert_eq!(login.credentials, None);
+        assert!(login.note.unwrap().ends_with("everyone may write to it"));
+    }
+
+    #[test]
+    fn credentials_do_not_show_themselves() {
+        let credentials = Credentials {
+            username: "someone".into(),
+            password: "something".into(),
+        };
+        assert_eq!(format!("{credentials:?}"), "Credentials");
+    }
+}

@@ -1,0 +1,503 @@
+//! One HTTP request → its answer: which client it goes through, time-outs, redirects, capped bodies, and errors
+//! without URLs. Knows nothing of tokens, manifests or blobs, and sends nothing but GET.
+
+use std::error::Error as _;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
+};
+use reqwest::{Client, Response, StatusCode, redirect};
+use tokio::time::Instant;
+use url::Url;
+
+use super::address::{self, Reach, Resolver, Seen};
+use super::retry::{self, Fault};
+use super::tls;
+use crate::limits::{LimitHit, Limits};
+use crate::source::SourceError;
+use crate::text;
+
+/// Sends requests, by way of a client for each reach.
+#[derive(Debug)]
+pub(super) struct Transport {
+    limits: Limits,
+    tls: rustls::ClientConfig,
+    seen: Seen,
+    clients: [OnceLock<Client>; CLIENTS],
+}
+
+/// One for each reach, one for this machine past any proxy.
+const CLIENTS: usize = 5;
+
+/// Bytes that have to arrive within one idle time-out, lest a drip of single bytes hold a scan up for ever.
+const DRIP_BYTES: u64 = 16 * 1024;
+
+/// What to send.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) url: Url,
+    /// For messages: `manifest app:1`.
+    pub(super) what: String,
+    pub(super) accept: Option<&'static str>,
+    /// Sent to the exact scheme, host and port of `url` and nowhere else.
+    pub(super) authorization: Option<HeaderValue>,
+    /// The first byte wanted, where that is not the first of all.
+    pub(super) from: Option<u64>,
+    /// Where the host of `url` may be.
+    pub(super) reach: Reach,
+    /// Where redirects to other hosts may go; `None` where they may not leave `url`'s scheme, host and port.
+    pub(super) redirects: Option<Reach>,
+}
+
+/// An answer that is not a redirect.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) response: Response,
+    /// Whether it comes from the scheme, host and port that were asked, and not from where they redirected to.
+    pub(super) home: bool,
+    /// What to call the host that gave it.
+    pub(super) host: String,
+}
+
+impl Transport {
+    pub(super) fn new(limits: Limits) -> Result<Self, SourceError> {
+        Ok(Self {
+            limits,
+            tls: tls::config()?,
+            seen: Seen::default(),
+            clients: Default::default(),
+        })
+    }
+
+    /// Whether the host of `url` is on a loopback or private address, as far as is known.
+    pub(super) fn is_local(&self, url: &Url) -> bool {
+        self.seen.is_local(url)
+    }
+
+    /// Sends a request and follows its redirects.
+    pub(super) async fn send(&self, request: &Request) -> Result<Answer, Fault> {
+        let mut url = request.url.clone();
+        for _ in 0..=self.limits.redirects {
+            let home = url.origin() == request.url.origin();
+            let reach = match request.redirects {
+                Some(redirects) if !home => redirects,
+                _ => request.reach,
+            };
+            let response = self.hop(request, &url, home, reach).await?;
+            if !is_redirect(&response) {
+                return Ok(Answer {
+                    response,
+                    home,
+                    host: host(&url),
+                });
+            }
+            url = next(request, &url, response.headers())?;
+        }
+        Err(refused(
+            &request.url,
+            &request.what,
+            &format!("it redirects more than {} times", self.limits.redirects),
+        )
+        .into())
+    }
+
+    async fn hop(&self, request: &Request, url: &Url, home: bool, reach: Reach) -> Result<Response, Fault> {
+        address::check(url, reach).map_err(|error| refused_redirect(request, url, &error.to_string()))?;
+        let mut headers = HeaderMap::new();
+        // Blobs are wanted as they are stored: their digest is over those bytes.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(accept) = request.accept {
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        }
+        if let Some(from) = request.from {
+            let value = HeaderValue::try_from(format!("bytes={from}-")).expect("digits are a header value");
+            headers.insert(RANGE, value);
+        }
+        if let Some(authorization) = request.authorization.as_ref().filter(|_| home) {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        let sent = self.client(url, reach)?.get(url.clone()).headers(headers).send();
+        match tokio::time::timeout(self.limits.connect_timeout + self.limits.idle_timeout, sent).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(unreachable(url, error)),
+            Err(_) => Err(stalled(url, self.limits.idle_timeout)),
+        }
+    }
+
+    fn client(&self, url: &Url, reach: Reach) -> Result<&Client, SourceError> {
+        // A proxy cannot reach this machine's own ports, whatever the environment says of it.
+        let direct = address::is_loopback(url);
+        let index = if direct { CLIENTS - 1 } else { reach as usize };
+        if let Some(client) = self.clients[index].get() {
+            return Ok(client);
+        }
+        let reach = if direct { Reach::Local } else { reach };
+        let mut builder = Client::builder()
+            .tls_backend_preconfigured(self.tls.clone())
+            .dns_resolver(Arc::new(Resolver {
+                reach,
+                seen: self.seen.clone(),
+            }))
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .user_agent(concat!("layersift/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(self.limits.connect_timeout);
+        if direct {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(|error| SourceError::Unreachable {
+            host: host(url),
+            why: describe(error),
+        })?;
+        Ok(self.clients[index].get_or_init(|| client))
+    }
+
+    /// Reads a body that is a document, up to `cap` bytes.
+    pub(super) async fn document(&self, answer: Answer, what: &str, cap: u64) -> Result<Vec<u8>, Fault> {
+        let too_large = || SourceError::Limit {
+            what: what.to_owned(),
+            limit: LimitHit::Document,
+        };
+        let mut body = Body::new(answer, self.limits.idle_timeout);
+        body.refuse_encoding(what)?;
+        if body.length.is_some_and(|length| length > cap) {
+            return Err(too_large().into());
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = body.chunk().await? {
+            if bytes.len() as u64 + chunk.len() as u64 > cap {
+                return Err(too_large().into());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
+    /// Turns an answer that is no success into a fault, with what its body says of the cause.
+    pub(super) async fn failure(&self, answer: Answer, request: &Request) -> Fault {
+        let (status, home, host) = (answer.response.status(), answer.home, answer.host.clone());
+        let after = answer
+            .response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| retry::retry_after(value, std::time::SystemTime::now()));
+        let told = self.told(answer, request).await;
+        let what = request.what.clone();
+        let or = |otherwise: &str| told.clone().unwrap_or_else(|| otherwise.to_owned());
+        let error = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => SourceError::Refused {
+                host,
+                what,
+                why: or(&format!("it answered {}", status.as_u16())),
+            },
+            StatusCode::NOT_FOUND => SourceError::NotFound {
+                what: format!("{what} on {host}"),
+            },
+            _ => SourceError::Status {
+                host,
+                what,
+                status: status.as_u16(),
+                why: or(status.canonical_reason().unwrap_or("no reason given")),
+            },
+        };
+        // A signed URL that has expired is refused where it points to; the next try gets a new one.
+        let expired = !home && matches!(status.as_u16(), 400 | 401 | 403);
+        match retry::may_pass(status) || expired {
+            true => Fault::Passing { error, after },
+            false => Fault::Lasting(error),
+        }
+    }
+
+    /// What an error body says, where it is in distribution-spec's form: escaped, cut, and without our credentials.
+    async fn told(&self, answer: Answer, request: &Request) -> Option<String> {
+        let mut body = Body::new(answer, self.limits.idle_timeout);
+        let mut bytes = Vec::new();
+        while let Ok(Some(chunk)) = body.chunk().await {
+            let room = (self.limits.error_bytes as usize).saturating_sub(bytes.len());
+            bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() >= room {
+                break;
+            }
+        }
+        let said = errors(&bytes)?;
+        Some(cut(&without(&said, request.authorization.as_ref())))
+    }
+}
+
+/// A body that is being read, with a watch on its pace.
+#[derive(Debug)]
+pub(super) struct Body {
+    response: Response,
+    url: Url,
+    idle: Duration,
+    /// The length the server stated.
+    pub(super) length: Option<u64>,
+    /// Time spent waiting and bytes received since the pace was last judged.
+    waited: Duration,
+    received: u64,
+}
+
+impl Body {
+    pub(super) fn new(answer: Answer, idle: Duration) -> Self {
+        Self {
+            length: answer.response.content_length(),
+            url: answer.response.url().clone(),
+            response: answer.response,
+            idle,
+            waited: Duration::ZERO,
+            received: 0,
+        }
+    }
+
+    /// The next bytes, or `None` at the end that the protocol marks.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
+        let asked = Instant::now();
+        let chunk = match tokio::time::timeout(self.idle, self.response.chunk()).await {
+            Ok(Ok(Some(chunk))) => chunk,
+            Ok(Ok(None)) => return Ok(None),
+            Ok(Err(error)) => return Err(unreachable(&self.url, error)),
+            Err(_) => return Err(stalled(&self.url, self.idle)),
+        };
+        // Only waiting counts: a reader that takes its time is not the server's fault.
+        self.waited += asked.elapsed();
+        self.received += chunk.len() as u64;
+        if self.waited >= self.idle {
+            if self.received < DRIP_BYTES {
+                return Err(stalled(&self.url, self.idle));
+            }
+            (self.waited, self.received) = (Duration::ZERO, 0);
+        }
+        Ok(Some(chunk))
+    }
+
+    /// Whether the end of the body could also be a connection that broke: HTTP/1 without a length or chunks.
+    pub(super) fn end_is_ambiguous(&self) -> bool {
+        self.length.is_none()
+            && self.response.version() <= reqwest::Version::HTTP_11
+            && !self
+                .response
+                .headers()
+                .contains_key(reqwest::header::TRANSFER_ENCODING)
+    }
+
+    /// Refuses a body that was encoded although `identity` was asked for: its bytes are not those of the digest.
+    pub(super) fn refuse_encoding(&self, what: &str) -> Result<(), SourceError> {
+        let encodings = self.response.headers().get_all(reqwest::header::CONTENT_ENCODING);
+        match encodings
+            .iter()
+            .find(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+        {
+            None => Ok(()),
+            Some(value) => Err(SourceError::Malformed {
+                what: what.to_owned(),
+                why: format!(
+                    "{} sent it with Content-Encoding `{}`, which was not asked for",
+                    host(&self.url),
+                    cut(&text::escape(value.as_bytes()))
+                ),
+            }),
+        }
+    }
+}
+
+fn is_redirect(response: &Response) -> bool {
+    matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308)
+        && response.headers().contains_key(LOCATION)
+}
+
+fn next(request: &Request, from: &Url, headers: &HeaderMap) -> Result<Url, SourceError> {
+    let refuse = |why: &str| refused(from, &request.what, why);
+    let location = headers
+        .get(LOCATION)
+        .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
+        .ok_or_else(|| refuse("it redirects to something that is not a URL"))?;
+    let mut url = from
+        .join(location)
+        .map_err(|_| refuse("it redirects to something that is not a URL"))?;
+    url.set_fragment(None);
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(refuse("it redirects to something other than http or https"));
+    }
+    if from.scheme() == "https" && url.scheme() == "http" {
+        return Err(refused_redirect(request, &url, "it is not https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refused_redirect(request, &url, "it holds a user name"));
+    }
+    if request.redirects.is_none() && url.origin() != request.url.origin() {
+        return Err(refused_redirect(
+            request,
+            &url,
+            "a token server must answer itself",
+        ));
+    }
+    Ok(url)
+}
+
+fn refused_redirect(request: &Request, to: &Url, why: &str) -> SourceError {
+    if to.origin() == request.url.origin() {
+        return refused(to, &request.what, why);
+    }
+    refused(
+        &request.url,
+        &request.what,
+        &format!("its redirect to {} is not followed: {why}", host(to)),
+    )
+}
+
+pub(super) fn refused(url: &Url, what: &str, why: &str) -> SourceError {
+    SourceError::Refused {
+        host: host(url),
+        what: what.to_owned(),
+        why: why.to_owned(),
+    }
+}
+
+/// Host and port of a URL, for people.
+pub(super) fn host(url: &Url) -> String {
+    let name = text::escape(url.host_str().unwrap_or("no host").as_bytes());
+    match url.port() {
+        Some(port) => format!("{name}:{port}"),
+        None => name,
+    }
+}
+
+fn stalled(url: &Url, idle: Duration) -> Fault {
+    Fault::Passing {
+        error: SourceError::Unreachable {
+            host: host(url),
+            why: format!("it sent next to nothing for {} s", idle.as_secs_f32()),
+        },
+        after: None,
+    }
+}
+
+pub(super) fn unreachable(url: &Url, error: reqwest::Error) -> Fault {
+    let lasting = is_lasting(&error);
+    let error = SourceError::Unreachable {
+        host: host(url),
+        why: describe(error),
+    };
+    match lasting {
+        true => Fault::Lasting(error),
+        false => Fault::Passing { error, after: None },
+    }
+}
+
+/// Whether a connection failed for a cause that stays: a certificate, or an address out of reach.
+fn is_lasting(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| {
+        let tls = cause.downcast_ref::<rustls::Error>().or_else(|| {
+            let io = cause.downcast_ref::<std::io::Error>()?;
+            io.get_ref()?.downcast_ref::<rustls::Error>()
+        });
+        matches!(
+            tls,
+            Some(
+                rustls::Error::InvalidCertificate(_)
+                    | rustls::Error::NoCertificatesPresented
+                    | rustls::Error::AlertReceived(_)
+                    | rustls::Error::PeerIncompatible(_)
+            )
+        ) || cause.is::<address::OutOfReach>()
+    })
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
+}
+
+/// The cause of a failed request in one line, without its URL.
+fn describe(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let cause = causes(&error)
+        .last()
+        .map_or_else(|| error.to_string(), |cause| cause.to_string());
+    cut(&text::escape(cause.as_bytes()))
+}
+
+/// The messages of a distribution-spec error body.
+fn errors(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Errors {
+        #[serde(default)]
+        errors: Vec<Error>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Error {
+        #[serde(default)]
+        code: String,
+        #[serde(default)]
+        message: String,
+    }
+    let Errors { errors } = serde_json::from_slice(body).ok()?;
+    let lines: Vec<String> = errors
+        .iter()
+        .take(3)
+        .map(|error| format!("{}: {}", error.code, error.message))
+        .collect();
+    let said = text::escape(lines.join("; ").as_bytes());
+    (!said.is_empty()).then_some(said)
+}
+
+/// `said` without the credentials of a header: some servers repeat what they were sent.
+fn without(said: &str, authorization: Option<&HeaderValue>) -> String {
+    use base64::Engine as _;
+    let Some((scheme, value)) = authorization
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+    else {
+        return said.to_owned();
+    };
+    let mut said = said.replace(value, "***");
+    if scheme == "Basic"
+        && let Ok(decoded) = base64::engine::general_purpose::STANDARD.decode(value)
+        && let Ok(decoded) = String::from_utf8(decoded)
+        && let Some((_, password)) = decoded.split_once(':')
+        && !password.is_empty()
+    {
+        said = said.replace(password, "***");
+        said = said.replace(&text::escape(password.as_bytes()), "***");
+    }
+    said
+}
+
+/// At most 200 characters of `said`.
+fn cut(said: &str) -> String {
+    const LONGEST: usize = 200;
+    match said.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &said[..end]),
+        None => said.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_body_is_shown_escaped_and_cut_and_nothing_else_is() {
+        assert_eq!(
+            errors(br#"{"errors":[{"code":"DENIED","message":"no\u001b[2J"}]}"#).unwrap(),
+            "DENIED: no\\u{1b}[2J"
+        );
+        assert_eq!(errors(br#"{"errors":[]}"#), None);
+        for body in [&b"<html>Sign in</html>"[..], b"", b"null", b"{\"errors\":7}"] {
+            assert_eq!(errors(body), None);
+        }
+        assert_eq!(cut(&"é".repeat(300)).chars().count(), 201);
+    }
+
+    #[test]
+    fn a_server_that_repeats_our_credentials_is_not_quoted() {
+        let bearer = HeaderValue::from_static("Bearer abc.def");
+        assert_eq!(without("bad token abc.def!", Some(&bearer)), "bad token ***!");
+        let basic = HeaderValue::from_static("Basic dXNlcjpwOnc=");
+        assert_eq!(without("dXNlcjpwOnc= is p:w", Some(&basic)), "*** is ***");
+    }
+}
