@@ -118,7 +118,14 @@ impl Download {
             // With the size of the manifest the bytes are as stored, whatever the header calls them.
             body.refuse_encoding(&self.wanted.to_string())?;
         }
-        while let Some(mut chunk) = body.chunk().await? {
+        loop {
+            let mut chunk = match body.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                // A length that was stated too large; there is nothing left to ask for.
+                Err(_) if skip == 0 && self.size == Some(self.delivered) => return Ok(Ended::Complete),
+                Err(fault) => return Err(fault),
+            };
             let known = skip.min(chunk.len() as u64);
             chunk.advance(known as usize);
             skip -= known;

@@ -1,0 +1,381 @@
+//! A scripted HTTP/1.1 server on loopback: each request is answered by a function, down to where the connection
+//! breaks. It records every request and fails the test on any that could write.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead as _, BufReader, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use layersift::oci::Digest;
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: String,
+    /// With the query.
+    pub path: String,
+    pub headers: Vec<(String, String)>,
+    /// How many requests for this path came before it.
+    pub nth: usize,
+}
+
+impl Request {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self
+            .headers
+            .iter()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        values.next().map(|(_, value)| value.as_str())
+    }
+
+    /// The first byte asked for.
+    pub fn from(&self) -> Option<usize> {
+        let range = self.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?;
+        Some(range.parse().unwrap())
+    }
+}
+
+/// How a body's end is marked.
+#[derive(Clone, Debug)]
+pub enum Framing {
+    Chunked,
+    /// By closing the connection.
+    Close,
+    Length,
+    /// By a length that is not the body's.
+    Stated(u64),
+}
+
+/// An answer, and how it goes wrong.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    framing: Framing,
+    then: Then,
+}
+
+#[derive(Clone, Debug)]
+enum Then {
+    /// The connection stays open for another request.
+    Continue,
+    /// The connection is closed after so many bytes of the body.
+    Cut(usize),
+    /// So many bytes of the body are sent at a time, with a pause after each.
+    Drip(usize, Duration),
+    /// The bytes are written as they are, in place of an answer.
+    Raw,
+    /// Nothing more comes after so many bytes of the body; the connection stays open.
+    Stall(usize),
+}
+
+impl Reply {
+    pub fn new(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+            framing: Framing::Length,
+            then: Then::Continue,
+        }
+    }
+
+    pub fn ok(body: impl Into<Vec<u8>>) -> Self {
+        Self::new(200).body(body)
+    }
+
+    pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
+        let mut reply = Self::new(0).body(bytes);
+        reply.then = Then::Raw;
+        reply
+    }
+
+    pub fn redirect(to: impl Into<String>) -> Self {
+        Self::new(307).header("Location", &to.into())
+    }
+
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn framing(mut self, framing: Framing) -> Self {
+        self.framing = framing;
+        self
+    }
+
+    pub fn cut(mut self, after: usize) -> Self {
+        self.then = Then::Cut(after);
+        self
+    }
+
+    pub fn stall(mut self, after: usize) -> Self {
+        self.then = Then::Stall(after);
+        self
+    }
+
+    pub fn drip(mut self, bytes: usize, pause: Duration) -> Self {
+        self.then = Then::Drip(bytes, pause);
+        self
+    }
+
+    /// The body, to be changed.
+    pub fn body_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.body
+    }
+
+    /// Writes the answer; `false` where the connection is to be closed.
+    fn write(&self, stream: &mut TcpStream, stopped: &AtomicBool) -> io::Result<bool> {
+        if let Then::Raw = self.then {
+            stream.write_all(&self.body)?;
+            return Ok(false);
+        }
+        let mut head = format!("HTTP/1.1 {} Scripted\r\n", self.status);
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        match &self.framing {
+            Framing::Chunked => head.push_str("Transfer-Encoding: chunked\r\n"),
+            Framing::Close => head.push_str("Connection: close\r\n"),
+            Framing::Length => head.push_str(&format!("Content-Length: {}\r\n", self.body.len())),
+            Framing::Stated(length) => head.push_str(&format!("Content-Length: {length}\r\n")),
+        }
+        head.push_str("\r\n");
+        stream.write_all(head.as_bytes())?;
+        let sent = match self.then {
+            Then::Cut(after) | Then::Stall(after) => &self.body[..after.min(self.body.len())],
+            _ => &self.body[..],
+        };
+        let (pieces, pause) = match self.then {
+            Then::Drip(bytes, pause) => (bytes, pause),
+            _ => (64 * 1024, Duration::ZERO),
+        };
+        for piece in sent.chunks(pieces) {
+            match self.framing {
+                Framing::Chunked => {
+                    stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
+                    stream.write_all(piece)?;
+                    stream.write_all(b"\r\n")?;
+                }
+                _ => stream.write_all(piece)?,
+            }
+            thread::sleep(pause);
+        }
+        match self.then {
+            Then::Cut(_) => return Ok(false),
+            Then::Stall(_) => {
+                while !stopped.load(Ordering::Relaxed) {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                return Ok(false);
+            }
+            _ => {}
+        }
+        if let Framing::Chunked = self.framing {
+            stream.write_all(b"0\r\n\r\n")?;
+        }
+        Ok(!matches!(self.framing, Framing::Close | Framing::Stated(_)))
+    }
+}
+
+/// A server that runs until it is dropped.
+pub struct Server {
+    host: String,
+    seen: Arc<Mutex<Vec<Request>>>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Server {
+    /// Starts a server whose requests `answer` answers.
+    pub fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::bind("127.0.0.1:0", answer)
+    }
+
+    /// The same, on another address of loopback.
+    pub fn bind(address: &str, answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let server = Self {
+            host: listener.local_addr().unwrap().to_string(),
+            seen: Arc::default(),
+            stopped: Arc::default(),
+        };
+        let (seen, stopped) = (Arc::clone(&server.seen), Arc::clone(&server.stopped));
+        let answer = Arc::new(answer);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                let (seen, stopped, answer) = (Arc::clone(&seen), Arc::clone(&stopped), Arc::clone(&answer));
+                thread::spawn(move || {
+                    // A client that goes away is part of many tests.
+                    let _ = serve(stream.unwrap(), &seen, &stopped, &*answer);
+                });
+            }
+        });
+        server
+    }
+
+    /// Host and port.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.host)
+    }
+
+    /// The requests so far, but for the one that finds out whether the server speaks TLS.
+    pub fn requests(&self) -> Vec<Request> {
+        let seen = self.seen.lock().unwrap();
+        seen.iter()
+            .filter(|request| request.path != "/v2/")
+            .cloned()
+            .collect()
+    }
+
+    /// The paths of the requests so far, without `/v2/`.
+    pub fn paths(&self) -> Vec<String> {
+        let requests = self.requests();
+        requests
+            .iter()
+            .map(|request| request.path.trim_start_matches("/v2/").to_owned())
+            .collect()
+    }
+
+    /// Fails where any request carried a header that only its registry may see.
+    pub fn assert_saw_no_credentials(&self) {
+        for request in self.seen.lock().unwrap().iter() {
+            for name in [
+                "authorization",
+                "cookie",
+                "referer",
+                "proxy-authorization",
+                "x-registry-auth",
+            ] {
+                assert_eq!(request.header(name), None, "{name} for {}", request.path);
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(&self.host);
+        if !thread::panicking() {
+            for request in self.seen.lock().unwrap().iter() {
+                assert!(
+                    matches!(request.method.as_str(), "GET" | "HEAD"),
+                    "{request:?} could write"
+                );
+            }
+        }
+    }
+}
+
+fn serve(
+    stream: TcpStream,
+    seen: &Mutex<Vec<Request>>,
+    stopped: &AtomicBool,
+    answer: &dyn Fn(&Request) -> Reply,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut writer = stream;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        let mut words = line.split_whitespace().map(str::to_owned);
+        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let mut headers = Vec::new();
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            match line.trim_end().split_once(':') {
+                Some((name, value)) => headers.push((name.to_owned(), value.trim().to_owned())),
+                None => break,
+            }
+        }
+        let request = {
+            let mut seen = seen.lock().unwrap();
+            let request = Request {
+                nth: seen.iter().filter(|earlier| earlier.path == path).count(),
+                method,
+                path,
+                headers,
+            };
+            seen.push(request.clone());
+            request
+        };
+        if !answer(&request).write(&mut writer, stopped)? {
+            let _ = writer.shutdown(Shutdown::Write);
+            // What the client still sends is read, or its loss would reset the connection and take the answer along.
+            writer.set_read_timeout(Some(Duration::from_millis(200)))?;
+            let _ = io::copy(&mut reader, &mut io::sink());
+            return Ok(());
+        }
+    }
+}
+
+/// A repository `app` as a correct registry serves it.
+#[derive(Clone, Default)]
+pub struct Repository {
+    /// By path, less `/v2/`.
+    objects: HashMap<String, (String, Vec<u8>)>,
+}
+
+impl Repository {
+    /// Adds a blob and returns its digest.
+    pub fn blob(&mut self, bytes: impl Into<Vec<u8>>) -> Digest {
+        let bytes = bytes.into();
+        let digest = Digest::of(&bytes);
+        let octets = "application/octet-stream".to_owned();
+        self.objects
+            .insert(format!("app/blobs/{digest}"), (octets, bytes));
+        digest
+    }
+
+    /// Adds a manifest under its digest and `tag`, and returns its digest.
+    pub fn manifest(&mut self, tag: &str, media_type: &str, bytes: impl Into<Vec<u8>>) -> Digest {
+        let bytes = bytes.into();
+        let digest = Digest::of(&bytes);
+        for name in [tag, digest.as_str()] {
+            let object = (media_type.to_owned(), bytes.clone());
+            self.objects.insert(format!("app/manifests/{name}"), object);
+        }
+        digest
+    }
+
+    /// The correct answer to `request`.
+    pub fn reply(&self, request: &Request) -> Reply {
+        if request.path == "/v2/" {
+            return Reply::ok("{}");
+        }
+        let path = request.path.split('?').next().unwrap_or_default();
+        let Some((media_type, bytes)) = self.objects.get(path.trim_start_matches("/v2/")) else {
+            return Reply::new(404).body(r#"{"errors":[{"code":"NAME_UNKNOWN","message":"unknown"}]}"#);
+        };
+        match request.from() {
+            Some(from) if from < bytes.len() => {
+                let range = format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len());
+                Reply::new(206)
+                    .header("Content-Range", &range)
+                    .body(&bytes[from..])
+            }
+            Some(_) => Reply::new(416).header("Content-Range", &format!("bytes */{}", bytes.len())),
+            None => Reply::ok(bytes.clone()).header("Content-Type", media_type),
+        }
+    }
+}
