@@ -1,4 +1,17 @@
-//! Every behaviour that takes more than one module, in one binary. `support` holds what tests share.
+//! All integration tests, in one binary: it links once.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+/// Decoders against the tools that wrote the data.
+mod decode;
+/// Who may import whom.
+mod layering;
+/// Registries: real ones, and one that misbehaves on command.
 mod registry;
+/// What the tests are made with.
+#[allow(
+    dead_code,
+    reason = "made for the tests of every area, not only for those that are here"
+)]
 mod support;
+/// Whether `support` makes what it says: other tools read it.
+mod support_works;

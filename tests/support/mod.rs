@@ -1,3 +1,40 @@
-//! What tests share.
+//! What the tests are made with: images built in code, fake secrets, a registry, and the command under test.
+//! Asserts nothing about layersift; see the files beside it.
 
+pub mod command;
+pub mod image;
+pub mod registry;
 pub mod scripted;
+pub mod secrets;
+pub mod tar;
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// A program that a test needs, by its name and the Debian package that has it. Fails the test where it is missing.
+pub fn program(name: &str, package: &str) -> Command {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian has some of them where only root's PATH looks.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    let found = folders
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
+    let Some(found) = found else {
+        panic!("this test needs `{name}`: install the Debian package `{package}`, or run tests/setup");
+    };
+    let mut command = Command::new(found);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end and gives what it wrote to its standard output. Fails the test where it fails.
+pub fn output_of(command: &mut Command) -> Vec<u8> {
+    let output = command.output().expect("the program starts");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output.stdout
+}
