@@ -7,6 +7,8 @@ mod decode;
 mod layering;
 /// Registries: real ones, and one that misbehaves on command.
 mod registry;
+/// Reports: their schema, and hostile names in every field.
+mod report;
 /// What the tests are made with.
 #[allow(
     dead_code,

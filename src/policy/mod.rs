@@ -322,7 +322,12 @@ fn is_incomplete(report: &Report, strict: bool) -> bool {
                     .iter()
                     .any(|layer| layer.verification == Verification::Failed)
         })
-        || (strict && report.coverage.skips.iter().any(|skip| skip.kind == SkipKind::Opaque))
+        || (strict
+            && report
+                .coverage
+                .skips
+                .iter()
+                .any(|skip| skip.kind == SkipKind::Opaque))
 }
 
 /// Takes from the layers' lists what no remaining occurrence stands for.

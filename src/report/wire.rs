@@ -1,0 +1,800 @@
+//! The documented form of a report, schema `layersift.report/1`: what JSON carries and the text is drawn from.
+//! `docs/report.md` explains the fields. Does not know where bytes go; see [`super::json`].
+//!
+//! These types are apart from those of [`crate::finding`] so that neither can break the other: a field here is a
+//! promise to whoever reads reports. Within version 1, fields are only added. Secrets are redacted unless the
+//! report was written with [`Reveal::Plain`]; paths and values keep their bytes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::{self, DeletedBy, Fingerprint, MetadataUse, Reveal, Scheme, SkipKind};
+use crate::oci::{DiffId, Digest, ImageId, Platform};
+use crate::policy;
+use crate::rules::{Confidence, Evidence, RuleId, Severity};
+use crate::text::Lossless;
+
+/// The name and version of the form.
+pub const SCHEMA: &str = "layersift.report/1";
+
+/// A whole report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// What made it.
+    pub tool: Tool,
+    /// Whether it shows secrets.
+    pub secrets: Disclosure,
+    /// What follows from it.
+    pub verdict: Verdict,
+    /// The targets in the order of the command line.
+    pub targets: Vec<Target>,
+    /// The images of all targets.
+    pub images: Vec<Image>,
+    /// The findings that the filters left, most severe first.
+    pub findings: Vec<Finding>,
+    /// The ledger.
+    pub coverage: Coverage,
+    /// Counts.
+    pub counters: Counters,
+}
+
+/// What made a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// `layersift`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The hash of the rules in force.
+    pub rule_set: String,
+    /// How fingerprints were made.
+    pub fingerprint_scheme: Scheme,
+}
+
+/// Whether a report shows secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Disclosure {
+    /// It does.
+    Plain,
+    /// It shows just enough to recognise one's own.
+    Redacted,
+}
+
+/// What follows from a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// `clean`, `findings`, `incomplete`, `incomplete-with-findings` or `unresolved`.
+    pub outcome: String,
+    /// Whether something was not read or not verified.
+    pub incomplete: bool,
+    /// Whether the run was ended before its time.
+    pub interrupted: bool,
+    /// The findings that fail the policy.
+    pub failing: Vec<Fingerprint>,
+    /// The least confidence that counted.
+    pub min_confidence: Confidence,
+    /// The least severity that counted.
+    pub min_severity: Severity,
+    /// Findings left out by filters.
+    pub left_out: Vec<LeftOut>,
+    /// Occurrences left out of findings that stayed.
+    pub occurrences_left_out: u64,
+}
+
+/// How many findings a filter left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// `rule`, `min-confidence`, `severity`, `status` or `path`.
+    pub filter: String,
+    /// How many.
+    pub findings: u64,
+}
+
+/// One target of the command line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// As given, userinfo and signatures removed, escaped.
+    pub name: String,
+    /// Which source read it.
+    pub source: String,
+    /// `registry/repository`, or a name made from the image's own.
+    pub repository: String,
+    /// The manifest or index the name pointed at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// The index, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<Digest>,
+    /// Why it could not be resolved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// Platforms that were not chosen.
+    pub not_chosen: Vec<Platform>,
+}
+
+/// One image of one platform, or one artifact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// The target, by its place in [`Report::targets`].
+    pub target: usize,
+    /// Names the source holds it under.
+    pub names: Vec<String>,
+    /// The platform.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+    /// The digest of its manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Digest>,
+    /// The digest of its configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<ImageId>,
+    /// What it is, where it is no image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// When it was made, as it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// Whether everything of it was read, verified and searched.
+    pub complete: bool,
+    /// Its layers, base first.
+    pub layers: Vec<Layer>,
+}
+
+/// One layer of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// From 1 at the base.
+    pub ordinal: usize,
+    /// The digest of the blob as stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// The digest of the uncompressed tar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff_id: Option<DiffId>,
+    /// `gzip`, `zstd`, `none`, …
+    pub compression: String,
+    /// Bytes as stored.
+    pub stored_bytes: u64,
+    /// Bytes decompressed.
+    pub decoded_bytes: u64,
+    /// Members of the archive.
+    pub entries: u64,
+    /// The instruction that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// Whether digest, size and DiffID are what the documents say.
+    pub integrity: Integrity,
+    /// The findings with an occurrence in it.
+    pub findings: Vec<Fingerprint>,
+    /// The findings with an occurrence in an earlier layer that this one deletes or overwrites.
+    pub hides: Vec<Fingerprint>,
+}
+
+/// Whether content is what it was said to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Integrity {
+    /// Something does not match.
+    Failed,
+    /// There was nothing to compare with, or it was not read to its end.
+    Unverified,
+    /// Everything the documents claim is true.
+    Verified,
+}
+
+/// One leaked credential, wherever it occurs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Its name across rebuilds.
+    pub fingerprint: Fingerprint,
+    /// Which rule.
+    pub rule: RuleId,
+    /// The rule's title.
+    pub title: String,
+    /// How bad.
+    pub severity: Severity,
+    /// How sure.
+    pub confidence: Confidence,
+    /// Why.
+    pub evidence: Vec<Evidence>,
+    /// The repository it was found in.
+    pub repository: String,
+    /// The secret.
+    pub secret: Secret,
+    /// The identifier that goes with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<String>,
+    /// Whether somebody asked its issuer if it still works.
+    #[serde(default)]
+    pub verification: Verification,
+    /// Every place.
+    pub occurrences: Vec<Occurrence>,
+    /// Places that are counted only.
+    pub more_occurrences: u64,
+}
+
+/// Whether a credential still works. layersift never asks; the field is for whoever does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// What is known.
+    pub state: VerificationState,
+}
+
+/// What is known of whether a credential works.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerificationState {
+    /// Its issuer accepts it.
+    Active,
+    /// Its issuer refuses it.
+    Inactive,
+    /// Nobody asked.
+    #[default]
+    NotAttempted,
+    /// Its issuer was asked and did not say.
+    Unknown,
+}
+
+/// A secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// A few characters from both ends, and its length.
+    pub redacted: String,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its bytes, where the report shows them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plain: Option<Lossless>,
+}
+
+/// One place where a credential stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occurrence {
+    /// The image, by its place in [`Report::images`].
+    pub image: usize,
+    /// Where in it.
+    pub origin: Origin,
+    /// What became of it.
+    pub status: Status,
+    /// Where exactly.
+    pub location: Location,
+    /// The other halves of the credential.
+    pub companions: Vec<Companion>,
+    /// The lines around it, redacted.
+    pub context: Vec<Line>,
+    /// Confidence of this occurrence.
+    pub confidence: Confidence,
+    /// Whether the bytes it stands in were verified.
+    pub integrity: Integrity,
+}
+
+/// Another half of a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Companion {
+    /// The name of the part.
+    pub part: String,
+    /// Its value.
+    pub secret: Secret,
+    /// Where it is.
+    pub origin: Origin,
+    /// Where exactly.
+    pub location: Location,
+}
+
+/// What part of an image an occurrence is in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Origin {
+    /// An in-toto statement.
+    Attestation {
+        /// The predicate type.
+        predicate_type: String,
+        /// The place in it.
+        field: String,
+    },
+    /// A text of the configuration.
+    Config {
+        /// Its place.
+        field: String,
+        /// For history, the layer the step made.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        layer: Option<usize>,
+    },
+    /// A file of a layer.
+    File {
+        /// The layer, from 1.
+        layer: usize,
+        /// Its path, without a leading slash.
+        path: Lossless,
+        /// Permission bits in octal.
+        mode: String,
+        /// Owner.
+        uid: u64,
+        /// Group.
+        gid: u64,
+        /// Modification time in seconds since the epoch.
+        mtime: i64,
+        /// Size in bytes.
+        size: u64,
+    },
+    /// Bytes of a layer outside of any file's content.
+    Layer {
+        /// The layer, from 1.
+        layer: usize,
+        /// Which.
+        region: String,
+        /// The member it belongs to.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        path: Option<Lossless>,
+    },
+    /// A text of a manifest, an index or a descriptor.
+    Manifest {
+        /// Its place.
+        field: String,
+    },
+}
+
+/// What became of an occurrence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase")]
+pub enum Status {
+    /// The file was removed by a later layer.
+    Deleted {
+        /// The layer.
+        by: usize,
+        /// `opaque`, `replaced-parent` or `whiteout`.
+        how: Removal,
+    },
+    /// It stands in metadata that only documents.
+    History,
+    /// It stands in metadata that a container gets.
+    Metadata,
+    /// The file was replaced.
+    Overwritten {
+        /// The layer.
+        by: usize,
+    },
+    /// A container sees it.
+    Present,
+    /// Not known, because a later layer could not be read.
+    Unknown {
+        /// The first layer that was not read.
+        unread: usize,
+    },
+    /// Bytes that no runtime shows.
+    Unlisted,
+}
+
+/// How a file was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Removal {
+    /// An opaque whiteout of a directory above it.
+    Opaque,
+    /// A directory above it was replaced by something else.
+    ReplacedParent,
+    /// A whiteout of the file or of a directory above it.
+    Whiteout,
+}
+
+/// Where in a file or a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    /// The line, from 1, where lines have a meaning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// The column in bytes, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u64>,
+    /// The column in UTF-16 code units, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column_utf16: Option<u64>,
+    /// Length in bytes.
+    pub length: u64,
+    /// Offset of the first byte in the uncompressed layer, or in the text.
+    pub offset: u64,
+    /// Offset in the file.
+    pub file_offset: u64,
+}
+
+/// One line of context.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Its text, escaped and cut, secrets replaced.
+    pub text: String,
+    /// Whether the secret begins in it.
+    pub here: bool,
+}
+
+/// The ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Decompressed bytes that arrived: scanned and skipped together.
+    pub seen_bytes: u64,
+    /// Those that were searched.
+    pub scanned_bytes: u64,
+    /// Those that were not.
+    pub skipped_bytes: u64,
+    /// Whether every byte was read, verified and searched.
+    pub complete: bool,
+    /// What was not.
+    pub skips: Vec<Skip>,
+}
+
+/// One thing that was not scanned as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skip {
+    /// How bad.
+    pub kind: SkipSort,
+    /// The stable name of the reason.
+    pub reason: String,
+    /// Where, escaped.
+    pub place: String,
+    /// How many bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// The cause for a person, escaped.
+    pub detail: String,
+    /// The image, by its place in [`Report::images`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<usize>,
+}
+
+/// How bad a skip is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SkipSort {
+    /// Bytes of the image were not read or not verified.
+    Incomplete,
+    /// Something odd that lost no byte.
+    Note,
+    /// Nested content that was searched raw but could not be opened.
+    Opaque,
+}
+
+/// Counts of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Distinct blobs read.
+    pub blobs: u64,
+    /// Bytes read as stored.
+    pub stored_bytes: u64,
+    /// Members of all distinct layers.
+    pub entries: u64,
+    /// Blobs of a stream that no chosen image uses.
+    pub unused_blobs: u64,
+    /// Findings of low confidence, shown or not.
+    pub low_confidence: u64,
+}
+
+impl Report {
+    /// The documented form of a report.
+    pub fn new(report: &finding::Report, verdict: &policy::Verdict, reveal: Reveal) -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            tool: Tool {
+                name: "layersift".to_owned(),
+                version: report.version.clone(),
+                rule_set: report.rule_set.clone(),
+                fingerprint_scheme: report.scheme,
+            },
+            secrets: match reveal {
+                Reveal::Plain => Disclosure::Plain,
+                Reveal::Redacted => Disclosure::Redacted,
+            },
+            verdict: Verdict {
+                outcome: verdict.outcome().name().to_owned(),
+                incomplete: verdict.incomplete,
+                interrupted: report.interrupted,
+                failing: verdict
+                    .failing
+                    .iter()
+                    .filter_map(|index| report.findings.get(*index))
+                    .map(|finding| finding.fingerprint.clone())
+                    .collect(),
+                min_confidence: verdict.min_confidence,
+                min_severity: verdict.min_severity,
+                left_out: verdict
+                    .left_out
+                    .iter()
+                    .map(|left_out| LeftOut {
+                        filter: left_out.filter.name().to_owned(),
+                        findings: left_out.findings,
+                    })
+                    .collect(),
+                occurrences_left_out: verdict.occurrences_left_out,
+            },
+            targets: report.targets.iter().map(Target::from).collect(),
+            images: report.images.iter().map(Image::from).collect(),
+            findings: report
+                .findings
+                .iter()
+                .map(|finding| Finding::new(finding, reveal))
+                .collect(),
+            coverage: Coverage::from(&report.coverage),
+            counters: Counters {
+                blobs: report.counters.blobs,
+                stored_bytes: report.counters.stored_bytes,
+                entries: report.counters.entries,
+                unused_blobs: report.counters.unused_blobs,
+                low_confidence: report.counters.low_confidence,
+            },
+        }
+    }
+}
+
+impl From<&finding::TargetSummary> for Target {
+    fn from(target: &finding::TargetSummary) -> Self {
+        Self {
+            name: target.name.clone(),
+            source: target.source.clone(),
+            repository: target.repository.clone(),
+            digest: target.digest.clone(),
+            index: target.index.clone(),
+            failure: target.failure.clone(),
+            not_chosen: target.not_chosen.clone(),
+        }
+    }
+}
+
+impl From<&finding::ImageSummary> for Image {
+    fn from(image: &finding::ImageSummary) -> Self {
+        Self {
+            target: image.target,
+            names: image.names.clone(),
+            platform: image.platform.clone(),
+            manifest: image.manifest.clone(),
+            image_id: image.image_id.clone(),
+            artifact_type: image.artifact_type.clone(),
+            created: image.created.clone(),
+            complete: image.complete,
+            layers: image.layers.iter().map(Layer::from).collect(),
+        }
+    }
+}
+
+impl From<&finding::LayerSummary> for Layer {
+    fn from(layer: &finding::LayerSummary) -> Self {
+        Self {
+            ordinal: layer.ordinal,
+            digest: layer.digest.clone(),
+            diff_id: layer.diff_id.clone(),
+            compression: layer.compression.clone(),
+            stored_bytes: layer.stored_bytes,
+            decoded_bytes: layer.decoded_bytes,
+            entries: layer.entries,
+            created_by: layer.created_by.clone(),
+            created: layer.created.clone(),
+            integrity: layer.verification.into(),
+            findings: layer.findings.clone(),
+            hides: layer.hides.clone(),
+        }
+    }
+}
+
+impl From<finding::Verification> for Integrity {
+    fn from(verification: finding::Verification) -> Self {
+        match verification {
+            finding::Verification::Failed => Self::Failed,
+            finding::Verification::Unverified => Self::Unverified,
+            finding::Verification::Verified => Self::Verified,
+        }
+    }
+}
+
+impl Finding {
+    /// The documented form of a finding.
+    pub fn new(finding: &finding::Finding, reveal: Reveal) -> Self {
+        Self {
+            fingerprint: finding.fingerprint.clone(),
+            rule: finding.rule.clone(),
+            title: finding.title.clone(),
+            severity: finding.severity,
+            confidence: finding.confidence,
+            evidence: finding.evidence.clone(),
+            repository: finding.repository.clone(),
+            secret: Secret::new(&finding.secret, reveal),
+            identifier: finding.identifier.clone(),
+            verification: Verification::default(),
+            occurrences: finding
+                .occurrences
+                .iter()
+                .map(|occurrence| Occurrence::new(occurrence, reveal))
+                .collect(),
+            more_occurrences: finding.more_occurrences,
+        }
+    }
+}
+
+impl Secret {
+    fn new(secret: &finding::Secret, reveal: Reveal) -> Self {
+        Self {
+            redacted: secret.redacted(),
+            length: secret.expose().len() as u64,
+            plain: match reveal {
+                Reveal::Plain => Some(secret.expose().into()),
+                Reveal::Redacted => None,
+            },
+        }
+    }
+
+    /// What a report for people shows, on one line.
+    pub fn shown(&self) -> String {
+        match &self.plain {
+            Some(plain) => plain.escaped(),
+            None => self.redacted.clone(),
+        }
+    }
+}
+
+impl Occurrence {
+    /// The documented form of an occurrence.
+    pub fn new(occurrence: &finding::Occurrence, reveal: Reveal) -> Self {
+        Self {
+            image: occurrence.image,
+            origin: Origin::from(&occurrence.origin),
+            status: Status::from(&occurrence.status),
+            location: Location::from(&occurrence.location),
+            companions: occurrence
+                .companions
+                .iter()
+                .map(|companion| Companion {
+                    part: companion.part.clone(),
+                    secret: Secret::new(&companion.secret, reveal),
+                    origin: Origin::from(&companion.origin),
+                    location: Location::from(&companion.location),
+                })
+                .collect(),
+            context: occurrence
+                .context
+                .iter()
+                .map(|line| Line {
+                    number: line.number,
+                    text: line.text.clone(),
+                    here: line.here,
+                })
+                .collect(),
+            confidence: occurrence.confidence,
+            integrity: occurrence.verification.into(),
+        }
+    }
+}
+
+impl From<&finding::Origin> for Origin {
+    fn from(origin: &finding::Origin) -> Self {
+        match origin {
+            finding::Origin::File { layer, path, entry } => Self::File {
+                layer: *layer,
+                path: path.clone(),
+                mode: format!("{:04o}", entry.mode),
+                uid: entry.uid,
+                gid: entry.gid,
+                mtime: entry.mtime,
+                size: entry.size,
+            },
+            finding::Origin::Layer { layer, region, path } => Self::Layer {
+                layer: *layer,
+                region: (*region).to_owned(),
+                path: path.clone(),
+            },
+            finding::Origin::Config { field, layer } => Self::Config {
+                field: field.clone(),
+                layer: *layer,
+            },
+            finding::Origin::Manifest { field } => Self::Manifest { field: field.clone() },
+            finding::Origin::Attestation {
+                predicate_type,
+                field,
+            } => Self::Attestation {
+                predicate_type: predicate_type.clone(),
+                field: field.clone(),
+            },
+        }
+    }
+}
+
+impl Origin {
+    /// The layer it is in, or whose history it is.
+    pub fn layer(&self) -> Option<usize> {
+        match self {
+            Self::File { layer, .. } | Self::Layer { layer, .. } => Some(*layer),
+            Self::Config { layer, .. } => *layer,
+            Self::Manifest { .. } | Self::Attestation { .. } => None,
+        }
+    }
+
+    /// A name for people: the path, or the field; escaped.
+    pub fn place(&self) -> String {
+        let escape = |text: &str| crate::text::escape(text.as_bytes());
+        match self {
+            Self::File { path, .. } => path.escaped(),
+            Self::Layer { region, path, .. } => match path {
+                Some(path) => format!("{} ({})", path.escaped(), escape(region)),
+                None => escape(region),
+            },
+            Self::Config { field, .. } | Self::Manifest { field } => escape(field),
+            Self::Attestation { field, .. } => format!("attestation {}", escape(field)),
+        }
+    }
+}
+
+impl From<&finding::Status> for Status {
+    fn from(status: &finding::Status) -> Self {
+        match status {
+            finding::Status::Present => Self::Present,
+            finding::Status::Overwritten { by } => Self::Overwritten { by: *by },
+            finding::Status::Deleted { by, how } => Self::Deleted {
+                by: *by,
+                how: match how {
+                    DeletedBy::Opaque => Removal::Opaque,
+                    DeletedBy::ReplacedParent => Removal::ReplacedParent,
+                    DeletedBy::Whiteout => Removal::Whiteout,
+                },
+            },
+            finding::Status::Metadata(MetadataUse::Effective) => Self::Metadata,
+            finding::Status::Metadata(MetadataUse::History) => Self::History,
+            finding::Status::Unlisted => Self::Unlisted,
+            finding::Status::Unknown { unread } => Self::Unknown { unread: *unread },
+        }
+    }
+}
+
+impl Status {
+    /// The layer that hid it, where one did.
+    pub fn hidden_by(&self) -> Option<usize> {
+        match self {
+            Self::Overwritten { by } | Self::Deleted { by, .. } => Some(*by),
+            _ => None,
+        }
+    }
+}
+
+impl From<&finding::Location> for Location {
+    fn from(location: &finding::Location) -> Self {
+        let known = |number: u64| (location.line > 0).then_some(number);
+        Self {
+            line: known(location.line),
+            column: known(location.column),
+            column_utf16: known(location.column_utf16),
+            length: location.length,
+            offset: location.offset,
+            file_offset: location.file_offset,
+        }
+    }
+}
+
+impl From<&finding::Coverage> for Coverage {
+    fn from(coverage: &finding::Coverage) -> Self {
+        Self {
+            seen_bytes: coverage.seen_bytes,
+            scanned_bytes: coverage.scanned_bytes,
+            skipped_bytes: coverage.skipped_bytes,
+            complete: coverage.is_complete(),
+            skips: coverage.skips.iter().map(Skip::from).collect(),
+        }
+    }
+}
+
+impl From<&finding::Skip> for Skip {
+    fn from(skip: &finding::Skip) -> Self {
+        Self {
+            kind: match skip.kind {
+                SkipKind::Incomplete => SkipSort::Incomplete,
+                SkipKind::Note => SkipSort::Note,
+                SkipKind::Opaque => SkipSort::Opaque,
+            },
+            reason: skip.reason.to_owned(),
+            place: skip.place.clone(),
+            bytes: skip.bytes,
+            detail: skip.detail.clone(),
+            image: skip.image,
+        }
+    }
+}
