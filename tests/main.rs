@@ -1,6 +1,8 @@
 //! All integration tests, in one binary: it links once.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+/// A key that a later layer hides, in every disguise.
+mod codecov;
 /// Decoders against the tools that wrote the data.
 mod decode;
 /// Who may import whom.
@@ -9,6 +11,8 @@ mod layering;
 mod registry;
 /// Reports: their schema, and hostile names in every field.
 mod report;
+/// The same image in, the same report out.
+mod sources;
 /// What the tests are made with.
 #[allow(
     dead_code,
