@@ -21,3 +21,5 @@ mod sources;
 mod support;
 /// Whether `support` makes what it says: other tools read it.
 mod support_works;
+/// Our framing of tar archives against Go's.
+mod tar_differential;
