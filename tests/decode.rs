@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 use layersift::content::decode::{AsideKind, Codec, Decoder, Step};
 use layersift::limits::Limits;
 
-use crate::support::program;
+use crate::support::image::{Packing, image};
+use crate::support::tar::file;
+use crate::support::{output_of, program};
 
 /// What a program makes of `input`.
 fn filter(mut command: Command, args: &[&str], input: &[u8]) -> Vec<u8> {
@@ -51,7 +53,7 @@ fn what_real_compressors_write_is_read() {
         ("pigz", "pigz", &["-c", "-p4"], Codec::Gzip),
         ("pigz", "pigz", &["-c", "-p4", "-i", "-b128"], Codec::Gzip),
         ("zstd", "zstd", &["-c", "-T2"], Codec::Zstd),
-        ("zstd", "zstd", &["-c", "-19", "--long=27"], Codec::Zstd),
+        ("zstd", "zstd", &["-c", "-12", "--long=27"], Codec::Zstd),
         ("zstd", "zstd", &["-c", "--no-check", "--fast=5"], Codec::Zstd),
         ("xz", "xz-utils", &["-c", "-T2", "--block-size=500KiB"], Codec::Xz),
         ("bzip2", "bzip2", &["-c"], Codec::Bzip2),
@@ -92,4 +94,34 @@ fn several_zstd_frames_are_read_as_zstd_does() {
         .collect();
     assert!(filter(program("zstd", "zstd"), &["-dc"], &frames) == text);
     assert!(decode(&frames).1 == text);
+}
+
+#[test]
+fn a_chunked_layer_made_by_skopeo_is_the_same_tar() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = image()
+        .layer([file("a", text()), file("b", "content")])
+        .packed(Packing::Plain);
+    app.write_oci_layout(&folder.path().join("from"));
+    output_of(
+        program("skopeo", "skopeo")
+            .current_dir(&folder)
+            .args(["--insecure-policy", "copy", "--quiet", "--dest-compress"])
+            .args([
+                "--dest-compress-format",
+                "zstd:chunked",
+                "oci:from:latest",
+                "dir:to",
+            ]),
+    );
+    let to = folder.path().join("to");
+    let manifest = std::fs::read(to.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap();
+    let blob = std::fs::read(to.join(layer.trim_start_matches("sha256:"))).unwrap();
+
+    let (codec, stream, asides) = decode(&blob);
+    assert_eq!(codec, Codec::Zstd);
+    assert!(app.layer_tars().eq([stream.as_slice()]));
+    assert!(!asides.is_empty() && asides.iter().all(|kind| *kind == AsideKind::SkippableFrame));
 }

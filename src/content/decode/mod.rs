@@ -124,7 +124,7 @@ pub enum DecodeError {
 /// Decompresses one blob.
 ///
 /// *Cost*: a buffer of 256 KiB and what the format itself needs: 40 KiB for gzip, 4 MiB for bzip2, for zstd and xz
-/// at most [`Limits::zstd_window_log`] says. Data is decompressed straight into the caller's buffer.
+/// at most what [`Limits::zstd_window_log`] says. Data is decompressed straight into the caller's buffer.
 ///
 /// ```
 /// use layersift::content::decode::{Codec, Decoder, Step};
@@ -263,6 +263,7 @@ impl<R: Read> Decoder<R> {
             return Ok(Next::End);
         }
         if Codec::of(head) != self.codec {
+            // So is a blob that was cut within the magic of a later member; its size and digest tell.
             return Ok(Next::Garbage);
         }
         self.format.restart()?;
