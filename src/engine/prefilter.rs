@@ -1,1 +1,520 @@
-//! prefilter.
+//! Finds where the literals of all rules begin, at about the speed at which the bytes can be decompressed. Knows no
+//! rules and judges nothing: a hit is only a place to look at.
+//!
+//! Each literal of four bytes or more is represented by one of its 4-grams, the one that is rarest in usual files. Bytes
+//! are folded to lower case first (bit 5 set, which also joins some other characters: the exact comparison sorts that
+//! out). A table of 8192 fingerprints, small enough for the first-level cache, answers for each position of a
+//! window whether a gram of some literal may begin there; about one position in a thousand remains.
+//!
+//! Shorter literals, and the few whose grams find no slot of their own, are searched for by `aho_corasick`.
+//!
+//! Literals in UTF-16 would enter as further literals with a zero byte after each character; nothing else here would
+//! change.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use aho_corasick::packed;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
+use crate::rules::Literal;
+
+/// A place where a literal begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Hit {
+    /// Offset in the haystack.
+    pub(super) at: usize,
+    /// The literal, by its place in the list given to [`Prefilter::new`].
+    pub(super) literal: u32,
+}
+
+/// A compiled list of literals.
+pub(super) struct Prefilter {
+    literals: Vec<Literal>,
+    longest: usize,
+    grams: Grams,
+    others: Others,
+}
+
+impl Prefilter {
+    /// Compiles `literals`, none of which is empty.
+    pub(super) fn new(literals: Vec<Literal>) -> Self {
+        let (grams, left) = Grams::place(&literals);
+        Self {
+            longest: literals
+                .iter()
+                .map(|literal| literal.text.len())
+                .max()
+                .unwrap_or(0),
+            others: Others::new(&literals, &left),
+            grams,
+            literals,
+        }
+    }
+
+    /// The literal of a hit.
+    pub(super) fn literal(&self, hit: Hit) -> &Literal {
+        &self.literals[hit.literal as usize]
+    }
+
+    /// Replaces `hits` by all hits that begin in `owned`, in order of their place. What `haystack` has behind `owned` is
+    /// used to complete literals that begin in it.
+    pub(super) fn find(&self, haystack: &[u8], owned: Range<usize>, hits: &mut Vec<Hit>) {
+        hits.clear();
+        let end = owned.end.saturating_add(self.longest).min(haystack.len());
+        let Some(searched) = haystack.get(owned.start..end) else {
+            return;
+        };
+        let mut add = |at: usize, literal: u32| {
+            if at < owned.len() {
+                hits.push(Hit {
+                    at: owned.start + at,
+                    literal,
+                });
+            }
+        };
+        self.grams.find(searched, &self.literals, &mut add);
+        self.others.find(searched, &self.literals, &mut add);
+        hits.sort_unstable();
+    }
+}
+
+impl Literal {
+    fn begins(&self, haystack: &[u8], at: usize) -> bool {
+        let Some(text) = haystack.get(at..).and_then(|rest| rest.get(..self.text.len())) else {
+            return false;
+        };
+        if self.ignore_case {
+            self.text.eq_ignore_ascii_case(text)
+        } else {
+            self.text == text
+        }
+    }
+}
+
+const SLOTS: usize = 8192;
+const SLOT_SHIFT: u32 = u32::BITS - SLOTS.trailing_zeros();
+
+/// Positions that are tested together before anything is decided.
+const BLOCK: usize = 16;
+
+/// Multipliers that are tried. With 400 literals one in about twenty puts every gram into a slot of its own.
+const MULTIPLIERS: u32 = 256;
+
+/// The literals of four bytes or more, by one 4-gram each.
+struct Grams {
+    /// Low half of the hash of the gram that has the slot. As the hash is a bijection, slot and low half name all but
+    /// three of its bits, so only eight of all 2³² grams look like one of ours.
+    fingerprints: Box<[u16; SLOTS]>,
+    multiplier: u32,
+    /// The place in `owners` of the literals that have a slot; only read behind a fingerprint that fits.
+    owned_by: Vec<u16>,
+    /// Literals that share a gram: which one, and how far the gram is from its begin.
+    owners: Vec<Vec<(u32, usize)>>,
+}
+
+impl Grams {
+    /// Places as many literals as possible; the numbers of the others come back.
+    fn place(literals: &[Literal]) -> (Self, Vec<u32>) {
+        let mut choices: Vec<(u32, Vec<(usize, u32)>)> = (0_u32..)
+            .zip(literals)
+            .map(|(n, literal)| (n, by_rarity(&literal.text)))
+            .collect();
+        // Those with the least choice first.
+        choices.sort_by_key(|(n, grams)| (grams.len(), *n));
+        let hopeless = choices.iter().filter(|(_, grams)| grams.is_empty()).count();
+        let mut best: Option<(Self, Vec<u32>)> = None;
+        for n in 0..MULTIPLIERS {
+            let multiplier = n.wrapping_mul(0x9E37_79B9).wrapping_add(0x85EB_CA6B) | 1;
+            let tried = Self::place_by(multiplier, &choices);
+            let left = tried.1.len();
+            if best.as_ref().is_none_or(|best| left < best.1.len()) {
+                best = Some(tried);
+            }
+            if left == hopeless {
+                break;
+            }
+        }
+        best.expect("at least one multiplier is tried")
+    }
+
+    fn place_by(multiplier: u32, choices: &[(u32, Vec<(usize, u32)>)]) -> (Self, Vec<u32>) {
+        let mut taken: HashMap<usize, (u32, u16)> = HashMap::new();
+        let mut owners: Vec<Vec<(u32, usize)>> = Vec::new();
+        let mut left = Vec::new();
+        for (n, grams) in choices {
+            let hashes = grams
+                .iter()
+                .map(|&(offset, gram)| (offset, gram.wrapping_mul(multiplier)));
+            let mut free =
+                hashes.filter(|&(_, hash)| taken.get(&slot(hash)).is_none_or(|&(other, _)| other == hash));
+            match free.next() {
+                Some((offset, hash)) => {
+                    let next = u16::try_from(owners.len()).expect("there are fewer owners than slots");
+                    let (_, owner) = *taken.entry(slot(hash)).or_insert((hash, next));
+                    if owner == next {
+                        owners.push(Vec::new());
+                    }
+                    owners[usize::from(owner)].push((*n, offset));
+                }
+                None => left.push(*n),
+            }
+        }
+        // An empty slot must hold some number. Zeros, spaces and the like fill whole files, so it is not theirs.
+        let mut fingerprints = vec![0_u16; SLOTS];
+        for byte in 0..=u8::MAX {
+            let hash = fold(u32::from_le_bytes([byte; 4])).wrapping_mul(multiplier);
+            let entry = &mut fingerprints[slot(hash)];
+            if *entry == hash as u16 {
+                *entry = !*entry;
+            }
+        }
+        let mut owned_by = vec![0; SLOTS];
+        for (&slot, &(hash, owner)) in &taken {
+            fingerprints[slot] = hash as u16;
+            owned_by[slot] = owner;
+        }
+        let fingerprints = fingerprints
+            .into_boxed_slice()
+            .try_into()
+            .expect("there is a fingerprint a slot");
+        (
+            Self {
+                fingerprints,
+                multiplier,
+                owned_by,
+                owners,
+            },
+            left,
+        )
+    }
+
+    fn find(&self, haystack: &[u8], literals: &[Literal], add: &mut impl FnMut(usize, u32)) {
+        if self.owners.is_empty() {
+            return;
+        }
+        let mut begin = 0;
+        for window in haystack.windows(BLOCK + 3).step_by(BLOCK) {
+            let block: &[u8; BLOCK + 3] = window.try_into().expect("windows have the length asked for");
+            // One decision per block: a branch per position costs a third more.
+            let mut any = false;
+            for n in 0..BLOCK {
+                any |= self.may_begin([block[n], block[n + 1], block[n + 2], block[n + 3]]);
+            }
+            if any {
+                self.look(haystack, begin..begin + BLOCK, literals, add);
+            }
+            begin += BLOCK;
+        }
+        self.look(haystack, begin..haystack.len(), literals, add);
+    }
+
+    #[inline(always)]
+    fn may_begin(&self, bytes: [u8; 4]) -> bool {
+        let hash = fold(u32::from_le_bytes(bytes)).wrapping_mul(self.multiplier);
+        self.fingerprints[slot(hash)] == hash as u16
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look(
+        &self,
+        haystack: &[u8],
+        places: Range<usize>,
+        literals: &[Literal],
+        add: &mut impl FnMut(usize, u32),
+    ) {
+        for at in places {
+            let Some(&bytes) = haystack.get(at..).and_then(|rest| rest.first_chunk::<4>()) else {
+                break;
+            };
+            if !self.may_begin(bytes) {
+                continue;
+            }
+            let hash = fold(u32::from_le_bytes(bytes)).wrapping_mul(self.multiplier);
+            // A gram that only looks like one leads to literals that do not begin there.
+            for &(n, offset) in &self.owners[usize::from(self.owned_by[slot(hash)])] {
+                let Some(begin) = at.checked_sub(offset) else {
+                    continue;
+                };
+                if literals[n as usize].begins(haystack, begin) {
+                    add(begin, n);
+                }
+            }
+        }
+    }
+}
+
+/// Lower case for letters; some other characters become one.
+#[inline(always)]
+fn fold(gram: u32) -> u32 {
+    gram | 0x2020_2020
+}
+
+#[inline(always)]
+fn slot(hash: u32) -> usize {
+    (hash >> SLOT_SHIFT) as usize
+}
+
+/// The folded grams of a literal and their offsets, rarest first.
+fn by_rarity(text: &[u8]) -> Vec<(usize, u32)> {
+    let mut grams: Vec<(u32, usize, u32)> = text
+        .windows(4)
+        .enumerate()
+        .map(|(offset, bytes)| {
+            let gram = fold(u32::from_le_bytes(bytes.try_into().expect("windows of four")));
+            (commonness(gram), offset, gram)
+        })
+        .collect();
+    grams.sort_unstable();
+    grams
+        .into_iter()
+        .map(|(_, offset, gram)| (offset, gram))
+        .collect()
+}
+
+/// How often a folded gram is likely to be met, in eighths of a bit.
+fn commonness(gram: u32) -> u32 {
+    let bytes = gram.to_le_bytes();
+    if bytes == [bytes[0]; 4] {
+        // Rules, padding and indentation are made of such runs, whatever the byte.
+        return u32::MAX;
+    }
+    bytes
+        .iter()
+        .map(|byte| u32::from(COMMONNESS[usize::from((byte & 0xC0) >> 1 | byte & 0x1F)]))
+        .sum()
+}
+
+/// Frequency of each folded byte (bit 5 left out) in eighths of a bit above 2⁻¹⁶: the larger of that in source text and
+/// that in ELF files, 24 MB each. Only the order of the sums matters, and only for speed.
+#[rustfmt::skip]
+const COMMONNESS: [u8; 128] = [
+    114, 88, 74, 69, 85, 69, 67, 75, 81, 81, 87, 61, 79, 72, 80, 80,
+    80, 74, 78, 62, 65, 67, 61, 62, 72, 65, 75, 64, 62, 70, 61, 64,
+    72, 90, 72, 83, 82, 97, 83, 73, 91, 88, 57, 66, 87, 78, 88, 88,
+    80, 58, 90, 92, 93, 81, 65, 67, 69, 69, 60, 65, 67, 65, 58, 81,
+    77, 59, 57, 69, 66, 63, 57, 54, 62, 81, 58, 78, 60, 73, 55, 54,
+    70, 56, 54, 55, 59, 55, 58, 54, 60, 56, 56, 57, 58, 53, 54, 55,
+    69, 62, 58, 63, 61, 57, 57, 61, 75, 63, 56, 63, 79, 53, 55, 57,
+    67, 57, 60, 57, 53, 53, 58, 58, 64, 59, 60, 61, 57, 58, 62, 79,
+];
+
+/// The literals that have no gram of their own. Both searches only find places; which of the literals begin there
+/// is seen by comparing.
+enum Others {
+    None,
+    Packed(packed::Searcher, Vec<u32>),
+    /// Where the processor or the number of literals rules out a vectorised search.
+    Automaton(AhoCorasick, Vec<u32>),
+}
+
+impl Others {
+    fn new(literals: &[Literal], left: &[u32]) -> Self {
+        let left = left.to_vec();
+        let mut patterns: Vec<Vec<u8>> = left
+            .iter()
+            .flat_map(|&n| spellings(&literals[n as usize]))
+            .collect();
+        patterns.sort();
+        patterns.dedup();
+        if patterns.is_empty() {
+            return Self::None;
+        }
+        match packed::Config::new().builder().extend(&patterns).build() {
+            Some(searcher) => Self::Packed(searcher, left),
+            None => Self::Automaton(Self::automaton(literals, &left), left),
+        }
+    }
+
+    /// Patterns of two bytes each: no place is found twice.
+    fn automaton(literals: &[Literal], left: &[u32]) -> AhoCorasick {
+        let mut patterns: Vec<Vec<u8>> = left
+            .iter()
+            .map(|&n| literals[n as usize].text[..2].to_ascii_lowercase())
+            .collect();
+        patterns.sort();
+        patterns.dedup();
+        AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::DFA))
+            .ascii_case_insensitive(true)
+            .build(&patterns)
+            .expect("at most 65536 patterns of two bytes are within every limit")
+    }
+
+    fn find(&self, haystack: &[u8], literals: &[Literal], add: &mut impl FnMut(usize, u32)) {
+        let mut compare = |left: &[u32], at| {
+            for &n in left
+                .iter()
+                .filter(|&&n| literals[n as usize].begins(haystack, at))
+            {
+                add(at, n);
+            }
+        };
+        match self {
+            Self::None => {}
+            Self::Packed(searcher, left) => {
+                let mut from = 0;
+                // Not `find_iter`: that would pass over a place inside the match before it.
+                while let Some(found) = searcher.find_in(haystack, (from..haystack.len()).into()) {
+                    compare(left, found.start());
+                    from = found.start() + 1;
+                }
+            }
+            Self::Automaton(automaton, left) => {
+                for found in automaton.find_overlapping_iter(haystack) {
+                    compare(left, found.start());
+                }
+            }
+        }
+    }
+}
+
+/// Texts one of which stands wherever the literal does: itself, or where case is ignored all spellings of its first
+/// three bytes.
+fn spellings(literal: &Literal) -> Vec<Vec<u8>> {
+    if !literal.ignore_case {
+        return vec![literal.text.clone()];
+    }
+    let mut all = vec![Vec::new()];
+    for &byte in literal.text.iter().take(3) {
+        all = all
+            .into_iter()
+            .flat_map(|text: Vec<u8>| {
+                [byte, byte.to_ascii_uppercase()].map(|byte| [text.as_slice(), &[byte]].concat())
+            })
+            .collect();
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::example::Rng;
+
+    fn literal(text: &str, ignore_case: bool) -> Literal {
+        Literal {
+            text: text.as_bytes().to_vec(),
+            ignore_case,
+        }
+    }
+
+    fn naive(literals: &[Literal], haystack: &[u8], owned: Range<usize>) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        for at in owned {
+            for (n, literal) in (0_u32..).zip(literals) {
+                if literal.begins(haystack, at) {
+                    hits.push(Hit { at, literal: n });
+                }
+            }
+        }
+        hits
+    }
+
+    fn find(prefilter: &Prefilter, haystack: &[u8], owned: Range<usize>) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        prefilter.find(haystack, owned, &mut hits);
+        hits
+    }
+
+    fn literals() -> impl Strategy<Value = Vec<Literal>> {
+        // Few characters, so that literals overlap, contain each other and share grams.
+        let one = ("[abAB_-]{2,9}|[a-zA-Z0-9_=-]{2,12}|-{2,7}", any::<bool>());
+        let one = one.prop_map(|(text, ignore_case)| {
+            literal(
+                &if ignore_case {
+                    text.to_ascii_lowercase()
+                } else {
+                    text
+                },
+                ignore_case,
+            )
+        });
+        proptest::collection::vec(one, 0..60)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn hits_are_those_of_a_naive_search(
+            literals in literals(),
+            noise in proptest::collection::vec(prop_oneof![Just(b'-'), Just(b'a'), Just(b'B'), any::<u8>()], 0..300),
+            planted in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<bool>()), 0..12),
+            cut in any::<(prop::sample::Index, prop::sample::Index)>(),
+        ) {
+            let mut haystack = noise;
+            for (which, place, upper) in planted {
+                if literals.is_empty() {
+                    continue;
+                }
+                let mut text = which.get(&literals).text.clone();
+                if upper {
+                    text.make_ascii_uppercase();
+                }
+                let place = place.index(haystack.len() + 1);
+                haystack.splice(place..place, text);
+            }
+            let (one, other) = (cut.0.index(haystack.len() + 1), cut.1.index(haystack.len() + 1));
+            let prefilter = Prefilter::new(literals.clone());
+            for owned in [0..haystack.len(), one.min(other)..one.max(other)] {
+                prop_assert_eq!(find(&prefilter, &haystack, owned.clone()), naive(&literals, &haystack, owned));
+            }
+        }
+    }
+
+    #[test]
+    fn many_literals_with_one_gram_each_are_all_found() {
+        // More than can be placed without a clash: some must take the other way.
+        let mut rng = Rng::new(1);
+        let mut texts: Vec<String> = (0..1500)
+            .map(|_| String::from_utf8(rng.characters("a-z0-9_", 4)).expect("ASCII"))
+            .collect();
+        texts.sort();
+        texts.dedup();
+        let literals: Vec<Literal> = texts.iter().map(|text| literal(text, false)).collect();
+        let prefilter = Prefilter::new(literals.clone());
+        assert!(!matches!(prefilter.others, Others::None), "the test has no clash");
+        let haystack = texts.join("|").into_bytes();
+        assert_eq!(
+            find(&prefilter, &haystack, 0..haystack.len()),
+            naive(&literals, &haystack, 0..haystack.len())
+        );
+    }
+
+    #[test]
+    fn short_literals_are_found_without_a_vectorised_search() {
+        let literals = vec![literal("sk", true), literal("Q~", false), literal("SKx", false)];
+        let left = [0, 1, 2];
+        let automaton = Others::Automaton(Others::automaton(&literals, &left), left.to_vec());
+        let haystack = b"SKx sK q~ Q~ skx";
+        let mut hits = Vec::new();
+        automaton.find(haystack, &literals, &mut |at, literal| {
+            hits.push(Hit { at, literal })
+        });
+        hits.sort_unstable();
+        assert_eq!(hits, naive(&literals, haystack, 0..haystack.len()));
+        assert_eq!(hits.len(), 5);
+    }
+
+    #[test]
+    fn files_of_one_byte_pass_without_a_look() {
+        let literals = vec![literal("-----BEGIN", false), literal("ghp_", false)];
+        let prefilter = Prefilter::new(literals);
+        for byte in 0..=u8::MAX {
+            assert!(!prefilter.grams.may_begin([byte; 4]), "byte {byte}");
+        }
+    }
+
+    #[test]
+    fn the_rarest_gram_of_a_literal_stands_for_it() {
+        let places: Vec<usize> = by_rarity(b"-----BEGIN")
+            .into_iter()
+            .map(|(offset, _)| offset)
+            .collect();
+        assert_eq!(places[5..], [0, 1], "the two grams of hyphens alone come last");
+    }
+}
