@@ -1,1 +1,57 @@
-//! entropy.
+//! How random a secret looks. Knows no thresholds: a rule brings its own.
+
+/// Shannon entropy in bits per byte, 0 for no bytes. A text of `n` bytes has at most log₂ `n`.
+pub(super) fn shannon(bytes: &[u8]) -> f32 {
+    let total = bytes.len() as f32;
+    let bits: f32 = counts(bytes)
+        .into_iter()
+        .filter(|&count| count > 0)
+        .map(|count| {
+            let share = count as f32 / total;
+            -share * share.log2()
+        })
+        .sum();
+    bits
+}
+
+fn counts(bytes: &[u8]) -> [u32; 256] {
+    let mut counts = [0; 256];
+    for &byte in bytes {
+        counts[usize::from(byte)] += 1;
+    }
+    counts
+}
+
+/// Whether more than half of `bytes` stands in runs of four or more equal bytes: `AKIAXXXXXXXXXXXXXXXX`.
+///
+/// A random text of usual length and alphabet has such a run once in ten thousand and never that many.
+pub(super) fn is_filler(bytes: &[u8]) -> bool {
+    let in_runs: usize = bytes
+        .chunk_by(|one, next| one == next)
+        .map(<[u8]>::len)
+        .filter(|&length| length >= 4)
+        .sum();
+    in_runs * 2 > bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entropy_is_that_of_the_distribution_of_bytes() {
+        assert_eq!(shannon(b""), 0.0);
+        assert_eq!(shannon(b"aaaa"), 0.0);
+        assert_eq!(shannon(b"abab"), 1.0);
+        assert_eq!(shannon(b"abcdefgh"), 3.0);
+    }
+
+    #[test]
+    fn filler_is_a_text_mostly_of_runs() {
+        assert!(is_filler(b"AKIAXXXXXXXXXXXXXXXX"));
+        assert!(is_filler(b"********"));
+        assert!(!is_filler(b"abcXXXXdefgh"));
+        assert!(!is_filler(b"aaabbbcccddd"));
+        assert!(!is_filler(b""));
+    }
+}

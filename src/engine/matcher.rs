@@ -1,23 +1,141 @@
-//! From windows to candidates.
+//! From windows to candidates: asks for each hit of a literal which region it lies in, and looks for the rule's pattern
+//! in that region alone. Does not decide across files or layers; see `scan`.
+//!
+//! Whether and what a hit leads to depends on the region and on [`REACH`](super::REACH) bytes around it, never on
+//! where a window was cut. That is why hits are looked at one by one and not in groups.
 
-use std::sync::Arc;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
-use super::{Candidate, Regions, Window};
-use crate::rules::RuleSet;
+use regex_automata::meta::{Cache, Regex};
+use regex_automata::util::captures::Captures;
+use regex_automata::{Anchored, Input, PatternID};
+use sha2::{Digest as _, Sha256};
+
+use super::checks::{self, Verdict};
+use super::prefilter::{Hit, Prefilter};
+use super::{Candidate, Companion, Place, Regions, Window, context, entropy, extract};
+use crate::rules::{self, Confidence, Evidence, Literal, Part, Pattern, Rule, RuleSet};
 
 /// A compiled set of rules. Built once; shared by all threads.
+///
+/// *Cost*: a few milliseconds to build. Expressions are compiled when first needed, most of them never.
 pub struct Matcher {
     rules: Arc<RuleSet>,
+    prefilter: Prefilter,
+    /// By literal: what it leads to.
+    targets: Vec<Vec<Target>>,
+    /// By rule.
+    searches: Vec<RuleSearch>,
+    /// Tells whose expressions a `Scratch` has caches for.
+    identity: Arc<()>,
 }
 
-/// Buffers of one thread.
+/// Buffers of one thread. Grows to what the largest window needed and to one cache for each expression that ran.
 #[derive(Default)]
-pub struct Scratch {}
+pub struct Scratch {
+    hits: Vec<Hit>,
+    nearby: Vec<Found>,
+    caches: Vec<Option<Box<Buffers>>>,
+    identity: Option<Arc<()>>,
+}
+
+struct Buffers {
+    cache: Cache,
+    captures: Captures,
+}
+
+/// What a literal leads to: a rule's anchor, or one of its parts standing alone.
+#[derive(Clone, Copy)]
+struct Target {
+    rule: usize,
+    part: Option<u32>,
+}
+
+struct RuleSearch {
+    anchor: Search,
+    /// Next to an anchor.
+    parts: Vec<Search>,
+    /// Alone; `None` where that is no different.
+    alone: Vec<Option<Search>>,
+}
+
+/// An expression that is compiled when first needed.
+struct Search {
+    /// Its place in [`Scratch::caches`].
+    number: usize,
+    compiled: OnceLock<Compiled>,
+}
+
+struct Compiled {
+    regex: Regex,
+    /// The group that is the secret, where it is not the whole match.
+    secret: Option<usize>,
+}
+
+/// A match of a pattern, in offsets of the region's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    whole: Range<usize>,
+    secret: Range<usize>,
+}
+
+/// A region as far as the window shows it.
+#[derive(Clone, Copy)]
+struct Region<'a> {
+    bytes: &'a [u8],
+    /// Offset in the stream of the first byte.
+    start: u64,
+    number: u32,
+}
 
 impl Matcher {
     /// Compiles `rules`.
     pub fn new(rules: Arc<RuleSet>) -> Self {
-        Self { rules }
+        let mut numbers = 0;
+        let mut search = || {
+            numbers += 1;
+            Search {
+                number: numbers - 1,
+                compiled: OnceLock::new(),
+            }
+        };
+        let mut literals: Vec<Literal> = Vec::new();
+        let mut known: HashMap<Literal, usize> = HashMap::new();
+        let mut targets: Vec<Vec<Target>> = Vec::new();
+        let mut searches = Vec::new();
+        for (number, rule) in rules.rules().iter().enumerate() {
+            let anchor = (None, &rule.anchor);
+            let parts = (0_u32..).map(Some).zip(&rule.parts);
+            for (part, shape) in std::iter::once(anchor).chain(parts) {
+                for literal in &shape.literals {
+                    let place = *known.entry(literal.clone()).or_insert_with(|| {
+                        literals.push(literal.clone());
+                        targets.push(Vec::new());
+                        literals.len() - 1
+                    });
+                    targets[place].push(Target { rule: number, part });
+                }
+            }
+            searches.push(RuleSearch {
+                anchor: search(),
+                parts: rule.parts.iter().map(|_| search()).collect(),
+                alone: rule
+                    .parts
+                    .iter()
+                    .map(|part| part.alone.as_ref().map(|_| search()))
+                    .collect(),
+            });
+        }
+        Self {
+            rules,
+            prefilter: Prefilter::new(literals),
+            targets,
+            searches,
+            identity: Arc::new(()),
+        }
     }
 
     /// The rules.
@@ -25,9 +143,10 @@ impl Matcher {
         &self.rules
     }
 
-    /// Finds the candidates whose literal begins in `window.owned`, and adds them to `found` in order of their place.
+    /// Finds the candidates whose literal begins in `window.owned`, and adds them to `found`.
     ///
-    /// One credential may be found from two literals in two windows: the caller removes equal candidates.
+    /// One credential may be found from two literals, in two windows, or by two rules: when all windows are through,
+    /// [`Matcher::settle`] makes one of them. Allocates nothing but candidates once `scratch` has grown.
     pub fn scan(
         &self,
         window: &Window<'_>,
@@ -35,7 +154,55 @@ impl Matcher {
         scratch: &mut Scratch,
         found: &mut Vec<Candidate>,
     ) {
-        let _ = (window, regions, scratch, found);
+        if !scratch
+            .identity
+            .as_ref()
+            .is_some_and(|identity| Arc::ptr_eq(identity, &self.identity))
+        {
+            scratch.caches.clear();
+            scratch.identity = Some(self.identity.clone());
+        }
+        let offset = |at: u64| {
+            usize::try_from(at.saturating_sub(window.start))
+                .unwrap_or(usize::MAX)
+                .min(window.bytes.len())
+        };
+        let owned = offset(window.owned.start)..offset(window.owned.end);
+        let mut hits = std::mem::take(&mut scratch.hits);
+        self.prefilter.find(window.bytes, owned, &mut hits);
+
+        let mut place: Option<Place> = None;
+        for &hit in &hits {
+            let at = window.start + hit.at as u64;
+            if !place.as_ref().is_some_and(|place| place.span.contains(&at)) {
+                place = regions.at(at);
+            }
+            let Some(place) = &place else { continue };
+            let span = offset(place.span.start)..offset(place.span.end);
+            let literal = hit.at..hit.at + self.prefilter.literal(hit).text.len();
+            // A literal across two regions is none.
+            if literal.start < span.start || literal.end > span.end {
+                continue;
+            }
+            let region = Region {
+                bytes: &window.bytes[span.clone()],
+                start: window.start + span.start as u64,
+                number: place.region,
+            };
+            let literal = literal.start - span.start..literal.end - span.start;
+            for &target in &self.targets[hit.literal as usize] {
+                let mut attempt = Attempt {
+                    matcher: self,
+                    regions,
+                    region,
+                    target,
+                    scratch,
+                    found,
+                };
+                attempt.at(&literal);
+            }
+        }
+        scratch.hits = hits;
     }
 
     /// Finds the candidates in a text that is one region.
@@ -52,8 +219,480 @@ impl Matcher {
             scratch,
             &mut found,
         );
-        found.sort_by_key(Candidate::order);
-        found.dedup_by_key(|candidate| candidate.order());
+        self.settle(&mut found);
         found
     }
+
+    /// Sorts the candidates of one stream by place and removes those that say the same as another one.
+    ///
+    /// Where one text was matched by several rules, or is the other half of a pair, the most specific one stays:
+    /// a whole credential before a half or a lone identifier; then one whose checksum, structure or other half was
+    /// verified; then the rule with the longest literal inside the text, with the longest literal at all, of the higher
+    /// severity, of the first id.
+    pub fn settle(&self, found: &mut Vec<Candidate>) {
+        found.sort_by(|a, b| {
+            (a.order(), Reverse(a.confidence), &a.evidence).cmp(&(
+                b.order(),
+                Reverse(b.confidence),
+                &b.evidence,
+            ))
+        });
+        found.dedup_by_key(|candidate| candidate.order());
+
+        let mut claims: HashMap<(u64, u64), (Specificity, usize)> = HashMap::new();
+        for (number, candidate) in found.iter().enumerate() {
+            let specificity = self.specificity(candidate);
+            let spans =
+                std::iter::once(&candidate.at).chain(candidate.companions.iter().map(|half| &half.at));
+            for span in spans {
+                let claim = (specificity, number);
+                claims
+                    .entry((span.start, span.end))
+                    .and_modify(|best| {
+                        if claim.0 > best.0 {
+                            *best = claim;
+                        }
+                    })
+                    .or_insert(claim);
+            }
+        }
+        let mut number = 0;
+        found.retain(|candidate| {
+            number += 1;
+            claims
+                .get(&(candidate.at.start, candidate.at.end))
+                .is_some_and(|&(_, best)| best == number - 1)
+        });
+    }
+
+    fn specificity(&self, candidate: &Candidate) -> Specificity {
+        let rule = &self.rules.rules()[candidate.rule as usize];
+        let part = match candidate.part {
+            None => &rule.anchor,
+            Some(part) => &rule.parts[part as usize],
+        };
+        let has = |evidence| candidate.evidence.contains(&evidence);
+        let longest = |inside: bool| {
+            let stands = |literal: &&Literal| !inside || stands_in(&candidate.text, literal);
+            part.literals
+                .iter()
+                .filter(stands)
+                .map(|literal| literal.text.len())
+                .max()
+                .unwrap_or(0)
+        };
+        Specificity {
+            whole: candidate.part.is_none() && !has(Evidence::Unpaired),
+            verified: has(Evidence::Checksum) || has(Evidence::Parsed) || has(Evidence::Paired),
+            literal_inside: longest(true),
+            literal: longest(false),
+            severity: rule.severity,
+            first: Reverse((candidate.rule, candidate.part)),
+        }
+    }
+}
+
+/// What [`Matcher::settle`] compares, field by field.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Specificity {
+    whole: bool,
+    verified: bool,
+    literal_inside: usize,
+    literal: usize,
+    severity: rules::Severity,
+    first: Reverse<(u32, Option<u32>)>,
+}
+
+fn stands_in(text: &[u8], literal: &Literal) -> bool {
+    text.windows(literal.text.len())
+        .any(|window| is_literal(window, literal))
+}
+
+fn is_literal(text: &[u8], literal: &Literal) -> bool {
+    if literal.ignore_case {
+        text.eq_ignore_ascii_case(&literal.text)
+    } else {
+        text == literal.text
+    }
+}
+
+/// How sure it is that a match is a credential, from what the rule says and what was seen.
+///
+/// | evidence | effect |
+/// | --- | --- |
+/// | `checksum`, `parsed`, `paired` | high |
+/// | `context`, `entropy`, `path` | none: the rule demanded it and knows what it is worth |
+/// | `encrypted`, `expired` | then one step lower each |
+/// | a part that stands alone | then at most medium |
+/// | `sample`, `public-test-key`, `test-mode`, `unpaired` | then low |
+pub(super) fn confidence(rule: Confidence, evidence: &[Evidence], is_lone_part: bool) -> Confidence {
+    let has = |any: &[Evidence]| any.iter().any(|one| evidence.contains(one));
+    let mut confidence = rule;
+    if has(&[Evidence::Checksum, Evidence::Parsed, Evidence::Paired]) {
+        confidence = Confidence::High;
+    }
+    for lowering in [Evidence::Encrypted, Evidence::Expired] {
+        if has(&[lowering]) {
+            confidence = match confidence {
+                Confidence::High => Confidence::Medium,
+                Confidence::Medium | Confidence::Low => Confidence::Low,
+            };
+        }
+    }
+    if is_lone_part {
+        confidence = confidence.min(Confidence::Medium);
+    }
+    if has(&[
+        Evidence::Sample,
+        Evidence::PublicTestKey,
+        Evidence::TestMode,
+        Evidence::Unpaired,
+    ]) {
+        confidence = Confidence::Low;
+    }
+    confidence
+}
+
+/// One hit and one of the things it leads to.
+struct Attempt<'a, 's> {
+    matcher: &'a Matcher,
+    regions: &'a dyn Regions,
+    region: Region<'a>,
+    target: Target,
+    scratch: &'s mut Scratch,
+    found: &'s mut Vec<Candidate>,
+}
+
+impl Attempt<'_, '_> {
+    fn at(&mut self, literal: &Range<usize>) {
+        let matcher = self.matcher;
+        let rule = &matcher.rules.rules()[self.target.rule];
+        let searches = &matcher.searches[self.target.rule];
+        let (part, pattern, search) = match self.target.part {
+            None => (&rule.anchor, &rule.anchor.pattern, &searches.anchor),
+            Some(number) => {
+                let n = number as usize;
+                let part = &rule.parts[n];
+                match (&part.alone, &searches.alone[n]) {
+                    (Some(pattern), Some(search)) => (part, pattern, search),
+                    _ => (part, &part.pattern, &searches.parts[n]),
+                }
+            }
+        };
+        match *pattern {
+            Pattern::Extractor(extractor) => {
+                if let Some(whole) = extract::extract(extractor, self.region.bytes, literal) {
+                    let secret = whole.clone();
+                    self.judge(rule, part, &Found { whole, secret });
+                }
+            }
+            Pattern::Regex {
+                max_bytes,
+                lead: Some(lead),
+                ..
+            } => {
+                let compiled = search.compiled(pattern);
+                let begin = literal.start.saturating_sub(lead as usize);
+                let end = literal.start.saturating_add(max_bytes as usize);
+                if lead == 0 {
+                    let touched = compiled.secret.is_none()
+                        && !context::is_bounded_before(part.boundary, self.region.bytes, begin);
+                    if touched {
+                        return;
+                    }
+                }
+                let anchored = if lead == 0 { Anchored::Yes } else { Anchored::No };
+                let mut from = begin;
+                while from <= literal.start {
+                    let Some(found) = self.next(search, compiled, from..end, anchored) else {
+                        break;
+                    };
+                    // It holds this literal, or another hit will lead to it.
+                    if found.whole.start > literal.start {
+                        break;
+                    }
+                    from = found.whole.end;
+                    if from >= literal.end {
+                        self.judge(rule, part, &found);
+                    }
+                }
+            }
+            Pattern::Regex {
+                max_bytes,
+                lead: None,
+                ..
+            } => {
+                let compiled = search.compiled(pattern);
+                let (before, after) = part.context.as_ref().map_or((0, 0), |context| {
+                    (context.before as usize, context.after as usize)
+                });
+                // What has the literal behind it may lie that far before it, and the other way round.
+                let begin = literal.start.saturating_sub(after + max_bytes as usize);
+                let end = literal.end.saturating_add(before + max_bytes as usize);
+                let mut from = begin;
+                while let Some(found) = self.next(search, compiled, from..end, Anchored::No) {
+                    from = found.whole.end;
+                    if found.whole.start > literal.end.saturating_add(before) {
+                        break;
+                    }
+                    if from.saturating_add(after) >= literal.start {
+                        self.judge(rule, part, &found);
+                    }
+                }
+            }
+        }
+    }
+
+    fn next(
+        &mut self,
+        search: &Search,
+        compiled: &Compiled,
+        span: Range<usize>,
+        anchored: Anchored,
+    ) -> Option<Found> {
+        search.next(
+            compiled,
+            self.region.bytes,
+            span,
+            anchored,
+            &mut self.scratch.caches,
+        )
+    }
+
+    /// From cheap to dear: what a match must pass to become a candidate.
+    fn judge(&mut self, rule: &Rule, part: &Part, found: &Found) {
+        let at = self.region.span(&found.secret);
+        // Two literals in one match, or in the context of it, lead to it one right after the other.
+        let is_known = self.found.iter().rev().take(8).any(|candidate| {
+            candidate.at == at
+                && candidate.rule as usize == self.target.rule
+                && candidate.part == self.target.part
+        });
+        if is_known {
+            return;
+        }
+        let Some(mut evidence) = verify(part, self.region.bytes, found) else {
+            return;
+        };
+        if !rule.paths.is_empty() {
+            if !lies_in(rule, self.regions.path(self.region.number)) {
+                return;
+            }
+            evidence.push(Evidence::Path);
+        }
+        let companions = match self.target.part {
+            None => self.companions(rule, found, &mut evidence),
+            Some(_) => Vec::new(),
+        };
+        evidence.sort_unstable();
+        evidence.dedup();
+        self.found.push(Candidate {
+            at,
+            rule: self.target.rule as u32,
+            part: self.target.part,
+            region: self.region.number,
+            text: self.region.bytes[found.secret.clone()].to_vec(),
+            companions,
+            confidence: confidence(rule.confidence, &evidence, self.target.part.is_some()),
+            evidence,
+        });
+    }
+
+    /// The other halves of the credential around its anchor, and what that says about it.
+    fn companions(&mut self, rule: &Rule, anchor: &Found, evidence: &mut Vec<Evidence>) -> Vec<Companion> {
+        let mut companions = Vec::new();
+        let mut is_complete = true;
+        for (number, part) in (0_u32..).zip(&rule.parts) {
+            match self.nearest(rule, number as usize, anchor) {
+                Some((found, seen)) => {
+                    evidence.extend(seen);
+                    companions.push(Companion {
+                        part: number,
+                        at: self.region.span(&found.secret),
+                        text: self.region.bytes[found.secret].to_vec(),
+                    });
+                }
+                None => is_complete &= part.optional,
+            }
+        }
+        if !companions.is_empty() && is_complete {
+            evidence.push(Evidence::Paired);
+        } else if rule.identifier {
+            evidence.push(Evidence::Unpaired);
+        }
+        companions
+    }
+
+    /// The match of a part that is nearest to the anchor and passes; of two as near, the one behind it.
+    fn nearest(&mut self, rule: &Rule, number: usize, anchor: &Found) -> Option<(Found, Vec<Evidence>)> {
+        let part = &rule.parts[number];
+        let matcher = self.matcher;
+        let search = &matcher.searches[self.target.rule].parts[number];
+        let within = part.within as usize;
+        let region = self.region.bytes;
+        let before = anchor.secret.start.saturating_sub(within)..anchor.secret.start;
+        let after = anchor.secret.end..anchor.secret.end.saturating_add(within).min(region.len());
+
+        let mut nearby = std::mem::take(&mut self.scratch.nearby);
+        nearby.clear();
+        self.all_in(part, search, before, &mut nearby);
+        self.all_in(part, search, after, &mut nearby);
+        nearby.sort_by_key(|found| {
+            let is_before = found.secret.end <= anchor.secret.start;
+            let gap = if is_before {
+                anchor.secret.start - found.secret.end
+            } else {
+                found.secret.start - anchor.secret.end
+            };
+            (gap, is_before)
+        });
+        let nearest = nearby.iter().find_map(|found| {
+            let evidence = verify(part, region, found)?;
+            (!self.is_anchor(rule, found)).then(|| (found.clone(), evidence))
+        });
+        self.scratch.nearby = nearby;
+        nearest
+    }
+
+    /// All matches of a part in a span, in order, none beside the span.
+    fn all_in(&mut self, part: &Part, search: &Search, span: Range<usize>, out: &mut Vec<Found>) {
+        if let Pattern::Extractor(extractor) = part.pattern {
+            let text = self.region.bytes;
+            for literal in &part.literals {
+                let length = literal.text.len();
+                let places = text[span.clone()].windows(length).enumerate();
+                for (at, _) in places.filter(|(_, window)| is_literal(window, literal)) {
+                    let hit = span.start + at..span.start + at + length;
+                    if let Some(whole) = extract::extract(extractor, text, &hit)
+                        && span.start <= whole.start
+                        && whole.end <= span.end
+                    {
+                        let secret = whole.clone();
+                        out.push(Found { whole, secret });
+                    }
+                }
+            }
+            return;
+        }
+        let compiled = search.compiled(&part.pattern);
+        let mut from = span.start;
+        while let Some(found) = self.next(search, compiled, from..span.end, Anchored::No) {
+            from = found.whole.end;
+            out.push(found);
+        }
+    }
+
+    /// Whether a half of a pair is itself an anchor, as an access id looks like part of a secret to some rules.
+    fn is_anchor(&mut self, rule: &Rule, found: &Found) -> bool {
+        let Pattern::Regex { .. } = &rule.anchor.pattern else {
+            return false;
+        };
+        let matcher = self.matcher;
+        let search = &matcher.searches[self.target.rule].anchor;
+        let compiled = search.compiled(&rule.anchor.pattern);
+        let anchor = self.next(search, compiled, found.secret.clone(), Anchored::No);
+        anchor.is_some_and(|anchor| {
+            context::is_bounded(rule.anchor.boundary, self.region.bytes, &anchor.secret)
+        })
+    }
+}
+
+impl Region<'_> {
+    fn span(&self, span: &Range<usize>) -> Range<u64> {
+        self.start + span.start as u64..self.start + span.end as u64
+    }
+}
+
+impl Search {
+    fn compiled(&self, pattern: &Pattern) -> &Compiled {
+        self.compiled.get_or_init(|| {
+            let Pattern::Regex { source, .. } = pattern else {
+                unreachable!("only expressions are searched for");
+            };
+            let regex = rules::compile(source).expect("the loader compiled it, or the tests did");
+            let secret = regex.group_info().to_index(PatternID::ZERO, "secret");
+            Compiled { regex, secret }
+        })
+    }
+
+    fn next(
+        &self,
+        compiled: &Compiled,
+        region: &[u8],
+        span: Range<usize>,
+        anchored: Anchored,
+        caches: &mut Vec<Option<Box<Buffers>>>,
+    ) -> Option<Found> {
+        let end = span.end.min(region.len());
+        if span.start >= end {
+            return None;
+        }
+        if caches.len() <= self.number {
+            caches.resize_with(self.number + 1, || None);
+        }
+        let buffers = caches[self.number].get_or_insert_with(|| {
+            Box::new(Buffers {
+                cache: compiled.regex.create_cache(),
+                captures: compiled.regex.create_captures(),
+            })
+        });
+        let input = Input::new(region).span(span.start..end).anchored(anchored);
+        let Some(secret) = compiled.secret else {
+            let whole = compiled.regex.search_with(&mut buffers.cache, &input)?.range();
+            return Some(Found {
+                secret: whole.clone(),
+                whole,
+            });
+        };
+        compiled
+            .regex
+            .search_captures_with(&mut buffers.cache, &input, &mut buffers.captures);
+        let whole = buffers.captures.get_match()?.range();
+        let secret = buffers
+            .captures
+            .get_group(secret)
+            .map_or_else(|| whole.clone(), |group| group.range());
+        Some(Found { whole, secret })
+    }
+}
+
+/// What was seen of a match that passes everything its part demands; `None` where it does not.
+fn verify(part: &Part, region: &[u8], found: &Found) -> Option<Vec<Evidence>> {
+    let secret = &region[found.secret.clone()];
+    if secret.is_empty() || !context::is_bounded(part.boundary, region, &found.secret) {
+        return None;
+    }
+    if matches!(part.pattern, Pattern::Regex { .. }) && entropy::is_filler(secret) {
+        return None;
+    }
+    let mut evidence = Vec::new();
+    if let Some(context) = &part.context {
+        if !context::has_word(context, region, &found.whole, &found.secret) {
+            return None;
+        }
+        evidence.push(Evidence::Context);
+    }
+    if let Some(least) = part.entropy {
+        if entropy::shannon(secret) < least {
+            return None;
+        }
+        evidence.push(Evidence::Entropy);
+    }
+    for &check in &part.checks {
+        match checks::run(check, secret, &region[found.whole.clone()]) {
+            Verdict::Fail => return None,
+            Verdict::Pass(seen) => evidence.extend(seen),
+        }
+    }
+    if !part.samples.is_empty() && part.samples.contains(&Sha256::digest(secret).into()) {
+        evidence.push(Evidence::Sample);
+    }
+    Some(evidence)
+}
+
+/// Whether a file's path, with or without a leading slash, matches one of the rule's globs.
+fn lies_in(rule: &Rule, path: &[u8]) -> bool {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    let path = globset::Candidate::from_bytes(path);
+    rule.paths.iter().any(|glob| glob.is_match_candidate(&path))
 }

@@ -4,6 +4,7 @@
 pub mod checks;
 mod context;
 mod entropy;
+mod extract;
 mod matcher;
 mod prefilter;
 

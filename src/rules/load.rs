@@ -427,7 +427,13 @@ impl Reader<'_> {
             table.fields.contains_key("extract"),
         ) {
             (true, false) => self.regex(table, "regex", literals, context),
-            (false, true) => self.word::<Extractor>(table, "extract").map(Pattern::Extractor),
+            (false, true) => {
+                if !table.fields.contains_key("literals") {
+                    let hint = "`extract` begins at a literal".to_owned();
+                    self.say(table.at("extract"), "`extract` without `literals`", Some(hint));
+                }
+                self.word::<Extractor>(table, "extract").map(Pattern::Extractor)
+            }
             (true, true) => {
                 self.say(
                     table.at("extract"),
@@ -1158,7 +1164,7 @@ regex = '''acme_[A-Z0-9]{20}'''
         assert!(
             load(&format!("{GOOD}{part}")).unwrap_err()[0]
                 .1
-                .contains("looks 20496 bytes")
+                .contains("looks 20503 bytes")
         );
         assert!(load(&format!("{GOOD}{}", part.replace("20470", "2000"))).is_ok());
     }

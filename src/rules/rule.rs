@@ -147,7 +147,8 @@ pub enum Extractor {
     Pem,
 }
 
-/// Bytes that may not stand directly before or after a match.
+/// Bytes that may not stand directly before or after a secret. The ends of the region touch nothing, and neither does
+/// an escape before it, such as `\n` or `%3D`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Boundary {
     /// Nothing is excluded.
@@ -157,7 +158,7 @@ pub enum Boundary {
     Token,
     /// `A-Z a-z 0-9 + /` before, the same and `=` after. (`=` before a value is an assignment.)
     Base64,
-    /// `A-Z a-z 0-9 _ - .`: for values that hold dots.
+    /// `A-Z a-z 0-9 _ -`, and a dot with one of these on its other side: for values that hold dots.
     Dotted,
     /// `A-Z a-z 0-9`.
     Alnum,
