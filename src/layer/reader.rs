@@ -383,3 +383,169 @@ fn oddity_text(oddity: Oddity) -> (Severeness, &'static str, &'static str) {
         Oddity::Truncated => (Incomplete, "tar-truncated", "the archive ends within a member"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::RuleSet;
+
+    /// A rule of the tests' own, so that no change of the built-in ones moves them.
+    const RULE: &str = r#"
+        [[rule]]
+        id = "test-token"
+        title = "Test token"
+        description = "A token of the tests."
+        severity = "high"
+        confidence = "high"
+        literals = ["tok_"]
+        regex = '''tok_[a-z0-9]{16}'''
+        revoke = "nothing"
+        references = ["https://example.com"]
+        covers = []
+        [[rule.example]]
+        text = "tok_{a-z0-9:16}"
+        [[rule.counter]]
+        text = "tok_{a-z0-9:15}"
+    "#;
+
+    const TOKEN: &str = "tok_0123456789abcdef";
+
+    fn read(blob: &[u8], jobs: usize) -> LayerRecord {
+        let rules = RuleSet::load(&[("tests.toml".to_owned(), RULE.to_owned())]).expect("the rule is right");
+        let rules = rules.retain(|rule| rule.id.0 == "test-token");
+        let (matcher, limits) = (Matcher::new(Arc::new(rules)), Limits::default());
+        let budget = Budget::new(limits.in_flight_bytes);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build().expect("threads start");
+        let cancelled = AtomicBool::new(false);
+        let reader = LayerReader::new(&matcher, &limits, &budget, &pool, &cancelled);
+        let claims = Claims { digest: Algorithm::Sha256, diff_id: Algorithm::Sha256, size: None };
+        let record = reader.read(&mut &blob[..], claims, &super::super::Silent);
+        assert_eq!(record.digest, Digest::of(blob), "the blob was not read to its end");
+        record
+    }
+
+    fn tar(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (path, content) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, path, content.as_slice()).expect("the archive can be written");
+        }
+        builder.into_inner().expect("the archive can be ended")
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).expect("memory can be written");
+        encoder.finish().expect("memory can be written")
+    }
+
+    fn paths(record: &LayerRecord) -> Vec<(String, u64, u64)> {
+        let path = |found: &LayerCandidate| {
+            let row = found.entry.and_then(|entry| record.paths.row(entry)).expect("it is in a file");
+            String::from_utf8_lossy(row.path).into_owned()
+        };
+        record.candidates.iter().map(|found| (path(found), found.location.line, found.location.column)).collect()
+    }
+
+    #[test]
+    fn a_token_is_found_in_its_file_on_its_line() {
+        let text = format!("one\ntwo\n  token = {TOKEN}\n");
+        let stream = tar(&[("etc/empty", Vec::new()), ("etc/config", text.into_bytes())]);
+        let record = read(&gzip(&stream), 2);
+        assert_eq!(paths(&record), [("etc/config".to_owned(), 3, 11)]);
+        assert_eq!(record.diff_id.0, Digest::of(&stream));
+        assert_eq!((record.codec, record.complete, record.searched_bytes), (Codec::Gzip, true, stream.len() as u64));
+        assert_eq!(record.skips, []);
+    }
+
+    #[test]
+    fn lines_and_columns_run_on_through_windows() {
+        // Lines of 100 bytes over 5 MiB, with a token in every 9973rd.
+        let mut text = Vec::new();
+        let mut expected = Vec::new();
+        for line in 1..=52_000_u64 {
+            let token = if line % 9973 == 0 { TOKEN } else { "" };
+            if !token.is_empty() {
+                expected.push(("big.txt".to_owned(), line, 7));
+            }
+            text.extend_from_slice(format!("{:<99}\n", format!("value={token}")).as_bytes());
+        }
+        let record = read(&tar(&[("a", b"x\ny".to_vec()), ("big.txt", text)]), 4);
+        assert_eq!(paths(&record), expected);
+    }
+
+    #[test]
+    fn a_token_that_ends_with_its_block_does_not_run_into_the_next_header() {
+        let mut content = vec![b' '; 512 - TOKEN.len()];
+        content.extend_from_slice(TOKEN.as_bytes());
+        let record = read(&tar(&[("a", content), ("0123", Vec::new())]), 1);
+        assert_eq!(record.candidates.len(), 1);
+    }
+
+    #[test]
+    fn bytes_beside_files_are_searched_and_named() {
+        let carriers = |blob: &[u8]| -> Vec<&str> {
+            read(blob, 1).candidates.iter().map(|found| found.carrier.name()).collect()
+        };
+        let mut padding = tar(&[("a", b"x".to_vec())]);
+        padding[600..600 + TOKEN.len()].copy_from_slice(TOKEN.as_bytes());
+        assert_eq!(carriers(&padding), ["tar-padding"]);
+        let mut tail = tar(&[("a", b"x".to_vec())]);
+        tail.extend_from_slice(TOKEN.as_bytes());
+        assert_eq!(carriers(&tail), ["tar-tail"]);
+        assert_eq!(carriers(&tar(&[(TOKEN, Vec::new())])), ["tar-header"]);
+        let mut commented = flate2::GzBuilder::new().comment(TOKEN).write(Vec::new(), flate2::Compression::fast());
+        commented.write_all(&tar(&[("a", Vec::new())])).expect("memory can be written");
+        assert_eq!(carriers(&commented.finish().expect("memory can be written")), ["gzip-comment"]);
+        assert_eq!(carriers(format!("no tar, but {TOKEN}").as_bytes()), ["blob"]);
+    }
+
+    #[test]
+    fn what_was_found_before_the_damage_is_kept() {
+        let mut noise = 1_u64;
+        let random: Vec<u8> = std::iter::repeat_with(|| {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (noise >> 56) as u8
+        })
+        .take(3 << 20)
+        .collect();
+        let whole = gzip(&tar(&[("token", TOKEN.as_bytes().to_vec()), ("noise", random)]));
+        let record = read(&whole[..whole.len() / 2], 2);
+        assert_eq!(paths(&record).len(), 1);
+        assert!(!record.complete);
+        assert!(record.skips.iter().any(|skip| skip.reason == "truncated"), "{:?}", record.skips);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn what_is_found_does_not_depend_on_threads_or_compression(
+            sizes in prop::collection::vec(0..700_000_usize, 1..9), every in 3_000..200_000_usize,
+        ) {
+            let files: Vec<(String, Vec<u8>)> = sizes.iter().enumerate().map(|(number, size)| {
+                let mut content = vec![b'.'; *size];
+                for at in (number..size.saturating_sub(TOKEN.len())).step_by(every) {
+                    content[at..at + TOKEN.len()].copy_from_slice(TOKEN.as_bytes());
+                }
+                (format!("file-{number}"), content)
+            }).collect();
+            let expected: usize =
+                files.iter().map(|(_, content)| content.windows(TOKEN.len()).filter(|at| *at == TOKEN.as_bytes()).count()).sum();
+            let files: Vec<(&str, Vec<u8>)> = files.iter().map(|(path, content)| (path.as_str(), content.clone())).collect();
+            let stream = tar(&files);
+            let plain = read(&stream, 1);
+            let packed = read(&gzip(&stream), 4);
+            prop_assert_eq!(plain.candidates.len() as u64 + plain.more_candidates, expected as u64);
+            prop_assert_eq!(paths(&plain), paths(&packed));
+            prop_assert_eq!(&plain.diff_id, &packed.diff_id);
+        }
+    }
+}

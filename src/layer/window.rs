@@ -276,7 +276,12 @@ impl Windower {
         self.owned_from = owned_to;
         self.fresh_from = fresh_from;
         let regions = &mut self.collected.regions;
-        while regions.front().is_some_and(|region| region.span.end <= next_start) {
+        // A region ends where it says, or where the next one begins.
+        while let Some(first) = regions.front() {
+            let end = regions.get(1).map_or(first.span.end, |second| first.span.end.min(second.span.start));
+            if end > next_start {
+                break;
+            }
             regions.pop_front();
         }
         cut
@@ -291,10 +296,12 @@ impl Windower {
         let mut paths = Vec::new();
         let mut last: Option<(u32, Range<usize>)> = None;
         let mut spans = Vec::new();
-        for region in &self.collected.regions {
+        let regions = &self.collected.regions;
+        for (number, region) in regions.iter().enumerate() {
             if region.span.start >= window.end {
                 break;
             }
+            let end = regions.get(number + 1).map_or(region.span.end, |next| region.span.end.min(next.span.start));
             let path = match (region.entry, &last) {
                 (None, _) => 0..0,
                 (Some(entry), Some((known, path))) if *known == entry => path.clone(),
@@ -308,7 +315,7 @@ impl Windower {
                 }
             };
             spans.push(Span {
-                span: region.span.clone(),
+                span: region.span.start..end,
                 carrier: Carrier::Tar(region.kind),
                 entry: region.entry,
                 file_offset: region.file_offset,
