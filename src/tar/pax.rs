@@ -21,7 +21,7 @@ pub(super) struct Records<'t> {
     pub is_malformed: bool,
     /// Whether a key that counts is there twice.
     pub is_ambiguous: bool,
-    /// Whether a path or a link goes on behind a NUL.
+    /// Whether a path, a link or the name of a sparse member goes on behind a NUL.
     pub hides_behind_nul: bool,
 }
 
@@ -108,7 +108,11 @@ impl<'t> Records<'t> {
             b"ctime" => self.number(value, seconds, |records| &mut records.ctime),
             b"GNU.sparse.major" => replace(&mut self.sparse.major, value),
             b"GNU.sparse.minor" => replace(&mut self.sparse.minor, value),
-            b"GNU.sparse.name" => replace(&mut self.sparse.name, value),
+            b"GNU.sparse.name" => {
+                // Go keeps the NUL here, and then fails to make such a file.
+                self.hides_behind_nul |= value.contains(&0);
+                replace(&mut self.sparse.name, value)
+            }
             b"GNU.sparse.size" => replace(&mut self.sparse.size, value),
             b"GNU.sparse.realsize" => replace(&mut self.sparse.real_size, value),
             b"GNU.sparse.numblocks" => replace(&mut self.sparse.blocks, value),
