@@ -11,6 +11,7 @@ pub mod media_type;
 mod platform;
 mod provenance;
 mod reference;
+mod saved;
 
 pub use config::{ConfigField, History, ImageConfig};
 pub use descriptor::{Annotations, Descriptor};
@@ -22,3 +23,4 @@ pub use manifest::{Document, DocumentError, Index, Manifest};
 pub use platform::{Platform, PlatformSelector};
 pub use provenance::Statement;
 pub use reference::{Reference, ReferenceError};
+pub use saved::SavedImage;

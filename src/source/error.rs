@@ -119,16 +119,4 @@ impl SourceError {
             Self::Unreachable { .. } => "unreachable",
         }
     }
-
-    /// The message with those of its causes, on one line.
-    pub fn with_causes(&self) -> String {
-        let mut line = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            line.push_str(": ");
-            line.push_str(&error.to_string());
-            cause = error.source();
-        }
-        line
-    }
 }

@@ -5,6 +5,7 @@
 //! each blob once, in the order it arrives (standard input, an engine's export).
 
 mod error;
+mod members;
 pub mod walk;
 pub mod registry;
 

@@ -177,7 +177,7 @@ impl<'a> Walker<'a> {
     fn failed(&mut self, what: &str, error: SourceError) {
         self.resolved.problems.push(Problem {
             what: what.to_owned(),
-            why: error.with_causes(),
+            why: super::chain(&error),
             reason: error.reason(),
         });
         self.first_error.get_or_insert(error);
@@ -973,11 +973,7 @@ mod tests {
     }
 
     fn reasons(resolved: &Resolved) -> Vec<&str> {
-        resolved
-            .problems
-            .iter()
-            .map(|problem| problem.reason)
-            .collect()
+        resolved.problems.iter().map(|problem| problem.reason).collect()
     }
 
     fn digest(descriptor: &Value) -> Digest {
