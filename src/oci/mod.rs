@@ -23,4 +23,4 @@ pub use manifest::{Document, DocumentError, Index, Manifest};
 pub use platform::{Platform, PlatformSelector};
 pub use provenance::Statement;
 pub use reference::{Reference, ReferenceError};
-pub use saved::SavedImage;
+pub use saved::{SavedImage, parent_layer, repositories};

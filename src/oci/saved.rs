@@ -42,6 +42,31 @@ impl SavedImage {
     }
 }
 
+/// The tags of an archive without `manifest.json`, as Docker wrote it before 1.10: each name with the id of its top
+/// layer, in the order of the document. *Source*: Docker's image specification v1, `repositories`.
+///
+/// *Errors*: [`DocumentError::Malformed`] where it is no JSON object.
+pub fn repositories(bytes: &[u8]) -> Result<Vec<(String, String)>, DocumentError> {
+    let read = json::read(bytes).map_err(|reason| DocumentError::Malformed { reason })?;
+    if !matches!(read.json, Json::Object(_)) {
+        let reason = "it is JSON, but no object".to_owned();
+        return Err(DocumentError::Malformed { reason });
+    }
+    let tags = read.json.members().iter().flat_map(|(repository, tags)| {
+        tags.members()
+            .iter()
+            .filter_map(move |(tag, id)| Some((format!("{repository}:{tag}"), id.text()?.to_owned())))
+    });
+    Ok(tags.collect())
+}
+
+/// The id of the layer below, by the `json` of a layer in such an archive. `None` for the base.
+pub fn parent_layer(bytes: &[u8]) -> Option<String> {
+    let read = json::read(bytes).ok()?;
+    let parent = Reader::default().text(&read.json, "parent")?;
+    Some(parent).filter(|parent| !parent.is_empty())
+}
+
 impl Reader {
     /// The texts of the last array called `key`.
     fn texts(&mut self, object: &Json, key: &'static str) -> Vec<String> {
@@ -71,6 +96,17 @@ mod tests {
         assert_eq!(parsed.value[0].names, ["a:1", "b:2"]);
         assert_eq!(parsed.value[0].layers, ["x/layer.tar"]);
         assert!(parsed.value[1].names.is_empty() && parsed.oddities.is_empty());
+    }
+
+    #[test]
+    fn tags_and_parents_of_old_archives_are_read() {
+        let tags = repositories(br#"{"app":{"1":"aa","2":"bb"},"odd":7}"#).unwrap();
+        assert_eq!(
+            tags,
+            [("app:1".into(), "aa".into()), ("app:2".into(), "bb".into())]
+        );
+        assert_eq!(parent_layer(br#"{"parent":"aa"}"#).as_deref(), Some("aa"));
+        assert_eq!(parent_layer(br#"{"parent":""}"#), None);
     }
 
     #[test]

@@ -17,6 +17,12 @@ pub(super) struct Member {
     pub(super) is_whole: bool,
 }
 
+impl Member {
+    pub(super) fn is_file(&self) -> bool {
+        self.entry.kind == EntryKind::File
+    }
+}
+
 /// Reads an archive member by member.
 pub(super) struct Members<R> {
     input: R,
@@ -143,13 +149,15 @@ impl<R: BufRead> Members<R> {
         let count = self.input.read(&mut out[..room])?;
         if count == 0 {
             self.left = 0;
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the archive ends within this member",
-            ));
+            return Err(ends_within());
         }
         self.advance(count as u64);
         Ok(count)
+    }
+
+    /// The first byte of the present body, where nothing of it was read yet.
+    pub(super) fn first_byte(&self) -> Option<u8> {
+        self.first
     }
 
     fn pass_over_body(&mut self) -> io::Result<()> {
@@ -210,6 +218,14 @@ impl<R: BufRead> Members<R> {
     }
 }
 
+/// The error of a body that the archive ends before.
+pub(super) fn ends_within() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the archive ends within this member",
+    )
+}
+
 /// Passes over bytes of a file by seeking.
 pub(super) fn skip_in_file(input: &mut BufReader<std::fs::File>, count: u64) -> io::Result<u64> {
     if count == 0 {
@@ -228,6 +244,13 @@ pub(super) fn skip_in_file(input: &mut BufReader<std::fs::File>, count: u64) -> 
 /// Passes over bytes of a stream by reading them.
 pub(super) fn skip_in_stream<R: Read>(input: &mut R, count: u64) -> io::Result<u64> {
     io::copy(&mut input.take(count), &mut io::sink())
+}
+
+/// Whether a file with this first block is an archive.
+pub(super) fn begins_archive(block: &[u8], limits: &Limits) -> bool {
+    let mut framer = Framer::new(limits);
+    framer.push(block, &mut Found::default());
+    framer.finish(&mut Found::default()).is_tar
 }
 
 /// The names of an archive: files, each with what is known of it, and links to them.

@@ -4,17 +4,27 @@
 //! Two shapes: a [`Source`] answers in any order (registries, layouts, archives on disk); a [`StreamSource`] gives
 //! each blob once, in the order it arrives (standard input, an engine's export).
 
+mod docker_archive;
 mod error;
 mod members;
+mod oci_layout;
+mod saved;
+mod stream;
 pub mod walk;
 pub mod registry;
 
+pub use docker_archive::ArchiveSource;
 pub use error::SourceError;
+pub use oci_layout::LayoutSource;
+pub use stream::ArchiveStream;
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
 
+use crate::content::decode::Codec;
 use crate::limits::Limits;
-use crate::oci::{BlobKey, Descriptor, Digest, Image, Platform, PlatformSelector};
+use crate::oci::{BlobKey, Descriptor, Digest, Image, Platform, PlatformSelector, Reference};
 
 /// A source that can be asked for any blob at any time.
 pub trait Source: Send + Sync {
@@ -97,6 +107,219 @@ pub struct Opened {
     pub kind: &'static str,
     /// How it can be read.
     pub access: Access,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What opening a source needs to know.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// Caps on what is read while opening.
+    pub limits: Limits,
+}
+
+/// A kind of source, as help and documentation list it.
+pub struct Row {
+    /// The name in reports.
+    pub kind: &'static str,
+    /// What a target begins with to be read as this kind.
+    pub prefix: &'static str,
+    /// How a target of this kind is written.
+    pub form: &'static str,
+    /// One line about it.
+    pub description: &'static str,
+    open: fn(&str, &OpenOptions) -> Result<Opened, SourceError>,
+}
+
+/// Every kind of source. A target without a prefix is recognised by what it is; see [`open`].
+pub const TABLE: &[Row] = &[
+    Row {
+        kind: "registry",
+        prefix: "docker://",
+        form: "docker://REFERENCE",
+        description: "an image in a registry, pulled without an engine",
+        open: open_registry,
+    },
+    Row {
+        kind: "docker-archive",
+        prefix: "docker-archive:",
+        form: "docker-archive:PATH[:NAME]",
+        description: "a file written by `docker save` or `podman save`",
+        open: open_archive,
+    },
+    Row {
+        kind: "oci-archive",
+        prefix: "oci-archive:",
+        form: "oci-archive:PATH[:NAME]",
+        description: "a tar of an OCI image layout",
+        open: open_archive,
+    },
+    Row {
+        kind: "oci-layout",
+        prefix: "oci:",
+        form: "oci:PATH[:NAME|@DIGEST]",
+        description: "a directory that is an OCI image layout",
+        open: open_layout,
+    },
+    Row {
+        kind: "stdin",
+        prefix: "-",
+        form: "-",
+        description: "an archive on standard input, compressed or not",
+        open: open_stdin,
+    },
+];
+
+/// Opens what `target` names: by its prefix of [`TABLE`]; `-` as standard input; an existing directory as a layout,
+/// an existing file as an archive; anything else as a reference to a registry.
+///
+/// An archive on disk that is compressed is read as a stream, once from its beginning to its end.
+///
+/// *Errors*: [`SourceError::NotAnImage`] where a file or directory is something else, [`SourceError::NotFound`]
+/// where a path does not exist, [`SourceError::Malformed`] where a target is neither a path nor a reference.
+pub fn open(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> {
+    if target == "-" {
+        return open_stdin(target, options);
+    }
+    let mut prefixed = TABLE.iter().filter(|row| row.kind != "stdin");
+    if let Some(row) = prefixed.find(|row| target.starts_with(row.prefix)) {
+        return (row.open)(&target[row.prefix.len()..], options);
+    }
+    let path = Path::new(target);
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => open_layout(target, options),
+        Ok(_) => open_archive(target, options),
+        Err(_) if is_path(target) => Err(SourceError::NotFound {
+            what: docker_archive::escaped(path),
+        }),
+        Err(_) => open_registry(target, options),
+    }
+}
+
+/// `target` as it may be printed: escaped, and without the `user:password@` that some write before a host.
+pub fn display_name(target: &str) -> String {
+    let (scheme, rest) = target.split_once("://").map_or(("", target), |(_, rest)| {
+        target.split_at(target.len() - rest.len())
+    });
+    let host = rest.split('/').next().unwrap_or(rest);
+    // In `name@sha256:…` the sign is behind the last slash, or what follows it is a digest.
+    let secret = match host.rsplit_once('@') {
+        Some((user, after)) if Digest::parse(after).is_err() && rest.len() > host.len() => user.len() + 1,
+        _ => 0,
+    };
+    crate::text::escape(format!("{scheme}{}", &rest[secret..]).as_bytes())
+}
+
+/// The registry client is joined here.
+fn open_registry(target: &str, _: &OpenOptions) -> Result<Opened, SourceError> {
+    let reference = Reference::parse(target).map_err(|error| SourceError::Malformed {
+        what: format!("`{}`", display_name(target)),
+        why: format!(
+            "it is no file, no directory and no image reference: {}",
+            error.reason
+        ),
+    })?;
+    Err(SourceError::Unreachable {
+        host: reference.registry().to_owned(),
+        why: "registries cannot be read yet".to_owned(),
+    })
+}
+
+fn open_archive(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> {
+    let (path, choice) = split_choice(target);
+    let unreadable = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => SourceError::NotFound {
+            what: docker_archive::escaped(path),
+        },
+        _ => SourceError::Io {
+            what: docker_archive::escaped(path),
+            source,
+        },
+    };
+    let not_an_image = |why: &str| SourceError::NotAnImage {
+        what: docker_archive::escaped(path),
+        why: why.to_owned(),
+    };
+    let mut file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(not_an_image(
+            "it is a directory; write `oci:PATH` for an OCI layout",
+        ));
+    }
+    let mut head = Vec::new();
+    Read::by_ref(&mut file)
+        .take(512)
+        .read_to_end(&mut head)
+        .map_err(unreadable)?;
+    if head.is_empty() {
+        return Err(not_an_image("it is empty"));
+    }
+    let is_compressed = Codec::of(&head) != Codec::Plain;
+    // A pipe or a device has no second reading.
+    if is_compressed || !metadata.is_file() {
+        let input = Box::new(Cursor::new(head).chain(file));
+        let name = docker_archive::escaped(path);
+        let stream = ArchiveStream::open(input, &name, choice.map(str::to_owned), &options.limits)?;
+        return Ok(Opened {
+            kind: "docker-archive",
+            access: Access::Stream(Box::new(stream)),
+        });
+    }
+    if !members::begins_archive(&head, &options.limits) {
+        let why = "it is no tar archive; expected what `docker save` writes, or a tar of an OCI layout";
+        return Err(not_an_image(why));
+    }
+    let archive = ArchiveSource::open(path, choice.map(str::to_owned), &options.limits)?;
+    Ok(Opened {
+        kind: archive.kind(),
+        access: Access::Random(Box::new(archive)),
+    })
+}
+
+fn open_layout(target: &str, _: &OpenOptions) -> Result<Opened, SourceError> {
+    let (path, choice) = split_choice(target);
+    let layout = LayoutSource::open(path, choice.map(str::to_owned))?;
+    Ok(Opened {
+        kind: "oci-layout",
+        access: Access::Random(Box::new(layout)),
+    })
+}
+
+fn open_stdin(_: &str, options: &OpenOptions) -> Result<Opened, SourceError> {
+    let stream = ArchiveStream::open(Box::new(io::stdin()), "standard input", None, &options.limits)?;
+    Ok(Opened {
+        kind: "stdin",
+        access: Access::Stream(Box::new(stream)),
+    })
+}
+
+/// Splits `PATH:NAME` and `PATH@DIGEST`. A path that exists as it stands has no such suffix.
+fn split_choice(target: &str) -> (&Path, Option<&str>) {
+    if Path::new(target).exists() {
+        return (Path::new(target), None);
+    }
+    // The name may have colons of its own, as `registry.example.com:443/app:1` has.
+    let splits = target
+        .match_indices([':', '@'])
+        .map(|(at, _)| target.split_at(at));
+    let mut existing = splits.filter(|(path, _)| Path::new(path).exists());
+    match existing.next() {
+        Some((path, choice)) => (Path::new(path), Some(&choice[1..])),
+        None => (Path::new(target), None),
+    }
+}
+
+/// Whether a target that does not exist was meant as a path.
+fn is_path(target: &str) -> bool {
+    let endings = [".tar", ".tgz", ".tar.gz", ".tar.zst", ".tar.xz", ".tar.bz2"];
+    target.starts_with(['/', '.', '~']) || endings.iter().any(|ending| target.ends_with(ending))
 }
 
 /// The two shapes of a source.
