@@ -10,6 +10,8 @@ mod members;
 mod oci_layout;
 mod saved;
 mod stream;
+#[cfg(test)]
+mod tests;
 pub mod walk;
 pub mod registry;
 
@@ -193,7 +195,13 @@ pub fn open(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> 
     }
     let path = Path::new(target);
     match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => open_layout(target, options),
+        Ok(metadata) if metadata.is_dir() => open_layout(target, options).map_err(|error| match error {
+            SourceError::NotAnImage { what, why } => SourceError::NotAnImage {
+                what,
+                why: format!("{why}; write `docker://NAME` if an image of that name is meant"),
+            },
+            error => error,
+        }),
         Ok(_) => open_archive(target, options),
         Err(_) if is_path(target) => Err(SourceError::NotFound {
             what: docker_archive::escaped(path),
