@@ -224,6 +224,8 @@ pub enum Check {
     NotHex,
     /// Not a placeholder (`changeme`, `${VAR}`, `<password>`, one character repeated, …).
     NotPlaceholder,
+    /// A password that is no placeholder; those of stock images and manuals pass as samples.
+    Password,
     /// A private key that parses: PKCS#1, PKCS#8, SEC1, OpenSSH, DSA, PGP; known test keys are recognised.
     PrivateKey,
     /// Upper-case letter, lower-case letter and digit are all there.
@@ -293,7 +295,7 @@ lowercase_display! {
         Bech32 => "bech32", Crc32Base62 => "crc32-base62", Crc32Base36 => "crc32-base36",
         Crc32HexLe => "crc32-hex-le", DiscordToken => "discord-token", DockerAuth => "docker-auth", GcpServiceAccount => "gcp-service-account",
         GithubFineGrained => "github-fine-grained", Jwt => "jwt", Macaroon => "macaroon", NotHex => "not-hex", NotPlaceholder => "not-placeholder",
-        PrivateKey => "private-key", ThreeClasses => "three-classes", TwoCases => "two-cases",
+        Password => "password", PrivateKey => "private-key", ThreeClasses => "three-classes", TwoCases => "two-cases",
         UriPassword => "uri-password",
     }
 }

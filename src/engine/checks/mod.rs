@@ -62,6 +62,7 @@ pub fn run(check: Check, secret: &[u8], whole: &[u8]) -> Verdict {
         Check::Macaroon => token::macaroon(secret),
         Check::NotHex => Verdict::filter(!secret.iter().all(u8::is_ascii_hexdigit)),
         Check::NotPlaceholder => Verdict::filter(!is_placeholder(secret)),
+        Check::Password => token::password(secret),
         Check::PrivateKey => key::private_key(secret),
         Check::ThreeClasses => Verdict::filter(
             secret.iter().any(u8::is_ascii_uppercase)

@@ -125,6 +125,15 @@ pub fn macaroon(token: &[u8]) -> Verdict {
     Verdict::proof(parsed, Evidence::Parsed)
 }
 
+/// A password that stands alone: no placeholder; what every tutorial uses passes as a sample.
+pub fn password(secret: &[u8]) -> Verdict {
+    match credentials(b"", secret) {
+        Login::None => Verdict::Fail,
+        Login::Documented => Verdict::Pass(vec![Evidence::Sample]),
+        Login::Real => Verdict::Pass(Vec::new()),
+    }
+}
+
 /// The password of a URI (`secret`) within the URI (`whole`).
 ///
 /// A placeholder fails; a password that equals its user, that every tutorial uses, or that opens a host reserved
@@ -145,7 +154,9 @@ pub fn uri_password(secret: &[u8], whole: &[u8]) -> Verdict {
     });
     match credentials(&percent_decode(user), &percent_decode(secret)) {
         Login::None => Verdict::Fail,
-        Login::Real if !documented_host && !is_placeholder(&host) => Verdict::Pass(Vec::new()),
+        Login::Real if !documented_host && (host.is_empty() || !is_placeholder(&host)) => {
+            Verdict::Pass(Vec::new())
+        }
         Login::Real | Login::Documented => Verdict::Pass(vec![Evidence::Sample]),
     }
 }

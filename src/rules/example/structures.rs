@@ -23,7 +23,9 @@ pub fn structure(name: &str, args: &[&str], rng: &mut Rng) -> Option<Vec<u8>> {
         ("azure-devops-pat", []) => azure_devops_pat(rng),
         ("azure-entra-secret", []) => azure_entra_secret(rng),
         ("azure-marvin32", [seed, signature, bytes]) => azure_key(seed, signature, bytes.parse().ok()?, rng)?,
-        ("base64", [bytes]) => STANDARD.encode(random(rng, bytes.parse().ok().filter(|&bytes| bytes <= 4096)?)),
+        ("base64", [bytes]) => {
+            STANDARD.encode(random(rng, bytes.parse().ok().filter(|&bytes| bytes <= 4096)?))
+        }
         ("base64-json", []) => base64_json(rng),
         ("discord-token", []) => discord_token(rng),
         ("docker-auth", []) => docker_auth("ci-robot", rng),
@@ -35,15 +37,23 @@ pub fn structure(name: &str, args: &[&str], rng: &mut Rng) -> Option<Vec<u8>> {
         ("jwt", []) => jwt(r#"{"alg":"HS256","typ":"JWT"}"#, rng),
         ("jwt-without-alg", []) => jwt(r#"{"kid":"7","typ":"JWT"}"#, rng),
         ("legacy-encrypted-pem", form) => legacy_encrypted(rng, form)?,
-        ("macaroon", [location]) => macaroon(location, rng),
-        ("openssh-pem", ["encrypted", form @ ..]) => pem("OPENSSH PRIVATE KEY", &[], &openssh(rng, true), form)?,
+        ("macaroon", ["index"]) => macaroon(&["pypi", "org"].join("."), rng),
+        ("macaroon", ["test-index"]) => macaroon(&["test", "pypi", "org"].join("."), rng),
+        ("openssh-pem", ["encrypted", form @ ..]) => {
+            pem("OPENSSH PRIVATE KEY", &[], &openssh(rng, true), form)?
+        }
         ("openssh-pem", form) => pem("OPENSSH PRIVATE KEY", &[], &openssh(rng, false), form)?,
         ("pgp-pem", form) => pgp(rng, form)?,
         ("pkcs8-encrypted-pem", form) => pem("ENCRYPTED PRIVATE KEY", &[], &pkcs8_encrypted(rng), form)?,
-        ("pkcs8-pem", ["ec", form @ ..]) => pem("PRIVATE KEY", &[], &pkcs8(OID_EC_P256, &sec1(rng, false)), form)?,
-        ("pkcs8-pem", ["ed25519", form @ ..]) => {
-            pem("PRIVATE KEY", &[], &pkcs8(OID_ED25519, &tlv(4, &random(rng, 32))), form)?
+        ("pkcs8-pem", ["ec", form @ ..]) => {
+            pem("PRIVATE KEY", &[], &pkcs8(OID_EC_P256, &sec1(rng, false)), form)?
         }
+        ("pkcs8-pem", ["ed25519", form @ ..]) => pem(
+            "PRIVATE KEY",
+            &[],
+            &pkcs8(OID_ED25519, &tlv(4, &random(rng, 32))),
+            form,
+        )?,
         ("pkcs8-pem", ["labelled", label, form @ ..]) => {
             pem(label, &[], &pkcs8(OID_ED25519, &tlv(4, &random(rng, 32))), form)?
         }
@@ -59,7 +69,9 @@ fn random(rng: &mut Rng, length: usize) -> Vec<u8> {
 }
 
 fn text(rng: &mut Rng, alphabet: &[u8], length: usize) -> String {
-    (0..length).map(|_| char::from(alphabet[rng.below(alphabet.len())])).collect()
+    (0..length)
+        .map(|_| char::from(alphabet[rng.below(alphabet.len())]))
+        .collect()
 }
 
 /// A positive odd number that has its highest bit set.
@@ -96,8 +108,19 @@ fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
 }
 
 fn integer(number: &[u8]) -> Vec<u8> {
-    let number = &number[number.iter().take_while(|&&byte| byte == 0).count().min(number.len() - 1)..];
-    tlv(2, &if number[0] & 0x80 == 0 { number.to_vec() } else { [&[0], number].concat() })
+    let number = &number[number
+        .iter()
+        .take_while(|&&byte| byte == 0)
+        .count()
+        .min(number.len() - 1)..];
+    tlv(
+        2,
+        &if number[0] & 0x80 == 0 {
+            number.to_vec()
+        } else {
+            [&[0], number].concat()
+        },
+    )
 }
 
 fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
@@ -106,7 +129,11 @@ fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
 
 fn pkcs1(rng: &mut Rng) -> Vec<u8> {
     let (first, second) = (odd(rng, 128), odd(rng, 128));
-    let mut parts = vec![integer(&[0]), integer(&product(&first, &second)), integer(&[1, 0, 1])];
+    let mut parts = vec![
+        integer(&[0]),
+        integer(&product(&first, &second)),
+        integer(&[1, 0, 1]),
+    ];
     parts.push(integer(&odd(rng, 256)));
     parts.extend([integer(&first), integer(&second)]);
     parts.extend((0..3).map(|_| integer(&odd(rng, 128))));
@@ -154,12 +181,29 @@ fn openssh(rng: &mut Rng, encrypted: bool) -> Vec<u8> {
     } else {
         let number = random(rng, 4);
         let pair = ssh_string(&[&seed, public].concat());
-        let mut private = [&number, &number, &kind, &ssh_string(public), &pair, &ssh_string(b"root@build")].map(|part| &part[..]).concat();
+        let mut private = [
+            &number,
+            &number,
+            &kind,
+            &ssh_string(public),
+            &pair,
+            &ssh_string(b"root@build"),
+        ]
+        .map(|part| &part[..])
+        .concat();
         private.extend((1..).take((8 - private.len() % 8) % 8));
         private
     };
-    let (cipher, kdf) = if encrypted { ("aes256-ctr", "bcrypt") } else { ("none", "none") };
-    let options = if encrypted { [ssh_string(&random(rng, 16)), vec![0, 0, 0, 24]].concat() } else { Vec::new() };
+    let (cipher, kdf) = if encrypted {
+        ("aes256-ctr", "bcrypt")
+    } else {
+        ("none", "none")
+    };
+    let options = if encrypted {
+        [ssh_string(&random(rng, 16)), vec![0, 0, 0, 24]].concat()
+    } else {
+        Vec::new()
+    };
     [
         b"openssh-key-v1\0".to_vec(),
         ssh_string(cipher.as_bytes()),
@@ -178,7 +222,9 @@ fn pgp(rng: &mut Rng, form: &[&str]) -> Option<String> {
         ["encrypted", rest @ ..] => (true, rest),
         _ => (false, form),
     };
-    let mut key = vec![4, 0x65, 1, 2, 3, 22, 9, 0x2b, 6, 1, 4, 1, 0xda, 0x47, 0x0f, 1, 1, 7, 0x40];
+    let mut key = vec![
+        4, 0x65, 1, 2, 3, 22, 9, 0x2b, 6, 1, 4, 1, 0xda, 0x47, 0x0f, 1, 1, 7, 0x40,
+    ];
     key.extend(random(rng, 32));
     if encrypted {
         key.extend([254, 9, 3, 8]);
@@ -189,7 +235,13 @@ fn pgp(rng: &mut Rng, form: &[&str]) -> Option<String> {
         key.extend(random(rng, 2));
     }
     let user = b"Build <build@example.com>";
-    let packets = [&[0xc5, key.len() as u8], &key[..], &[0xcd, user.len() as u8], user].concat();
+    let packets = [
+        &[0xc5, key.len() as u8],
+        &key[..],
+        &[0xcd, user.len() as u8],
+        user,
+    ]
+    .concat();
     let mut sum = 0x00b7_04ceu32;
     for byte in &packets {
         sum ^= u32::from(*byte) << 16;
@@ -206,7 +258,12 @@ fn pgp(rng: &mut Rng, form: &[&str]) -> Option<String> {
 
 fn legacy_encrypted(rng: &mut Rng, form: &[&str]) -> Option<String> {
     let cipher = format!("DEK-Info: AES-128-CBC,{}", text(rng, b"0123456789ABCDEF", 32));
-    pem("RSA PRIVATE KEY", &["Proc-Type: 4,ENCRYPTED", &cipher, ""], &random(rng, 1200), form)
+    pem(
+        "RSA PRIVATE KEY",
+        &["Proc-Type: 4,ENCRYPTED", &cipher, ""],
+        &random(rng, 1200),
+        form,
+    )
 }
 
 fn pem(label: &str, headers: &[&str], body: &[u8], form: &[&str]) -> Option<String> {
@@ -223,7 +280,12 @@ fn pem(label: &str, headers: &[&str], body: &[u8], form: &[&str]) -> Option<Stri
     let encoded = STANDARD.encode(&body[..kept]);
     let mut lines = vec![format!("-----BEGIN {label}-----")];
     lines.extend(headers.iter().map(|header| (*header).to_owned()));
-    lines.extend(encoded.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned()));
+    lines.extend(
+        encoded
+            .as_bytes()
+            .chunks(64)
+            .map(|line| String::from_utf8_lossy(line).into_owned()),
+    );
     lines.push(format!("-----END {label}-----"));
     Some(lines.join(line_break))
 }
@@ -234,7 +296,12 @@ fn gcp_service_account(rng: &mut Rng, form: &[&str]) -> Option<String> {
         _ => ("\"", form),
     };
     let cut = form.contains(&"cut");
-    let mut key = pem("PRIVATE KEY", &[], &pkcs8(OID_RSA, &pkcs1(rng)), if cut { &["escaped", "cut"] } else { &["escaped"] })?;
+    let mut key = pem(
+        "PRIVATE KEY",
+        &[],
+        &pkcs8(OID_RSA, &pkcs1(rng)),
+        if cut { &["escaped", "cut"] } else { &["escaped"] },
+    )?;
     if quote.len() == 2 {
         key = key.replace('\\', "\\\\");
     }
@@ -249,14 +316,26 @@ fn gcp_service_account(rng: &mut Rng, form: &[&str]) -> Option<String> {
 }
 
 fn jwt(header: &str, rng: &mut Rng) -> String {
-    let payload = format!(r#"{{"sub":"{}","iss":"build","exp":{}}}"#, text(rng, b"0123456789abcdef", 24), 4_000_000_000u64);
+    let payload = format!(
+        r#"{{"sub":"{}","iss":"build","exp":{}}}"#,
+        text(rng, b"0123456789abcdef", 24),
+        4_000_000_000u64
+    );
     let signature = URL_SAFE_NO_PAD.encode(random(rng, 32));
-    format!("{}.{}.{signature}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload))
+    format!(
+        "{}.{}.{signature}",
+        URL_SAFE_NO_PAD.encode(header),
+        URL_SAFE_NO_PAD.encode(payload)
+    )
 }
 
 fn base64_json(rng: &mut Rng) -> String {
     let key = text(rng, BASE62, 32);
-    STANDARD.encode(format!(r#"{{"o":"{}","n":"build-{}","k":"{key}"}}"#, text(rng, b"123456789", 6), rng.below(1000)))
+    STANDARD.encode(format!(
+        r#"{{"o":"{}","n":"build-{}","k":"{key}"}}"#,
+        text(rng, b"123456789", 6),
+        rng.below(1000)
+    ))
 }
 
 fn docker_auth(user: &str, rng: &mut Rng) -> String {
@@ -286,15 +365,23 @@ fn discord_token(rng: &mut Rng) -> String {
 fn aws_key_id(prefix: &str, rng: &mut Rng) -> String {
     let account = u128::from(rng.number() % 999_999_999_999 + 1);
     let bits = (0b1001 << 44 | account << 7 & 0x7fff_ffff_ff80) << 32 | u128::from(rng.number() as u32);
-    let body: String = (0..16).rev().map(|place| char::from(BASE32[(bits >> (5 * place)) as usize & 31])).collect();
+    let body: String = (0..16)
+        .rev()
+        .map(|place| char::from(BASE32[(bits >> (5 * place)) as usize & 31]))
+        .collect();
     format!("{prefix}{body}")
 }
 
 fn github_fine_grained(rng: &mut Rng) -> String {
     let body = format!("github_pat_{}_{}", text(rng, BASE62, 22), text(rng, BASE62, 43));
     let digest = Sha256::digest(&body);
-    let bits = digest[..5].iter().fold(0u64, |bits, &byte| bits << 8 | u64::from(byte));
-    let checksum: String = (0..8).rev().map(|place| char::from(BASE32[(bits >> (5 * place)) as usize & 31])).collect();
+    let bits = digest[..5]
+        .iter()
+        .fold(0u64, |bits, &byte| bits << 8 | u64::from(byte));
+    let checksum: String = (0..8)
+        .rev()
+        .map(|place| char::from(BASE32[(bits >> (5 * place)) as usize & 31]))
+        .collect();
     format!("{body}{checksum}{}", text(rng, BASE62, 8))
 }
 
@@ -318,7 +405,9 @@ fn azure_key(seed: &str, signature: &str, bytes: usize, rng: &mut Rng) -> Option
         let key = STANDARD.encode(key);
         let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let upper = |byte: u8| byte.is_ascii_uppercase();
-        if bytes != 35 || (plain(&key[..place]) && plain(&key[place + 4..]) && upper(key.as_bytes()[place + 4])) {
+        if bytes != 35
+            || (plain(&key[..place]) && plain(&key[place + 4..]) && upper(key.as_bytes()[place + 4]))
+        {
             return Some(key);
         }
     }
@@ -328,7 +417,10 @@ fn azure_entra_secret(rng: &mut Rng) -> String {
     const DIGITS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ1234567890.-_~";
     let body = format!("{}8Q~{}", text(rng, BASE62, 3), text(rng, BASE62, 31));
     let checksum = marvin32(*b"AadPwd00", body.as_bytes());
-    let leading: String = [5, 4, 3].map(|place| char::from(DIGITS[checksum as usize / 66usize.pow(place) % 66])).iter().collect();
+    let leading: String = [5, 4, 3]
+        .map(|place| char::from(DIGITS[checksum as usize / 66usize.pow(place) % 66]))
+        .iter()
+        .collect();
     format!("{body}{leading}")
 }
 
@@ -342,9 +434,16 @@ fn azure_devops_pat(rng: &mut Rng) -> String {
     for (place, byte) in [2, 7, 8, 22].into_iter().zip(checksum) {
         bytes[place] = byte;
     }
-    let bit = |place: usize| bytes.get(place / 8).is_some_and(|byte| byte >> (7 - place % 8) & 1 == 1);
-    let digit = |group: usize| (0..5).fold(0, |value, place| value << 1 | usize::from(bit(5 * group + place)));
-    (0..52).map(|group| char::from(BASE32[digit(group)].to_ascii_lowercase())).collect()
+    let bit = |place: usize| {
+        bytes
+            .get(place / 8)
+            .is_some_and(|byte| byte >> (7 - place % 8) & 1 == 1)
+    };
+    let digit =
+        |group: usize| (0..5).fold(0, |value, place| value << 1 | usize::from(bit(5 * group + place)));
+    (0..52)
+        .map(|group| char::from(BASE32[digit(group)].to_ascii_lowercase()))
+        .collect()
 }
 
 fn age_identity(rng: &mut Rng) -> String {
@@ -353,26 +452,45 @@ fn age_identity(rng: &mut Rng) -> String {
     let values: Vec<u8> = (0..52).map(|_| rng.number() as u8 & 31).collect();
     // The last of 52 digits holds one bit of the key; the others of it are zero.
     let values = [&values[..51], &[values[51] & 16]].concat();
-    let expanded: Vec<u8> = (prefix.bytes().map(|byte| byte >> 5)).chain([0]).chain(prefix.bytes().map(|byte| byte & 31)).chain(values.iter().copied()).chain([0; 6]).collect();
+    let expanded: Vec<u8> = (prefix.bytes().map(|byte| byte >> 5))
+        .chain([0])
+        .chain(prefix.bytes().map(|byte| byte & 31))
+        .chain(values.iter().copied())
+        .chain([0; 6])
+        .collect();
     let mut sum = 1u64;
     for value in expanded {
         let top = sum >> 25;
         sum = (sum & 0x1ff_ffff) << 5 ^ u64::from(value);
-        for (bit, generator) in [0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3].into_iter().enumerate() {
+        for (bit, generator) in [0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3]
+            .into_iter()
+            .enumerate()
+        {
             sum ^= if top >> bit & 1 == 1 { generator } else { 0 };
         }
     }
     let checksum = (0..6).map(|place| ((sum ^ 1) >> (5 * (5 - place))) as u8 & 31);
-    let digits: String = values.into_iter().chain(checksum).map(|value| char::from(DIGITS[usize::from(value)])).collect();
+    let digits: String = values
+        .into_iter()
+        .chain(checksum)
+        .map(|value| char::from(DIGITS[usize::from(value)]))
+        .collect();
     format!("{}1{digits}", prefix.to_ascii_uppercase())
 }
 
 fn marvin32(seed: [u8; 8], bytes: &[u8]) -> u32 {
-    let mut state = [u32::from_be_bytes([seed[4], seed[5], seed[6], seed[7]]), u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]])];
+    let mut state = [
+        u32::from_be_bytes([seed[4], seed[5], seed[6], seed[7]]),
+        u32::from_be_bytes([seed[0], seed[1], seed[2], seed[3]]),
+    ];
     let mut padded = [bytes, &[0x80]].concat();
     padded.resize(padded.len().next_multiple_of(4) + 4, 0);
     for word in padded.chunks(4) {
-        state[0] = state[0].wrapping_add(word.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte)));
+        state[0] = state[0].wrapping_add(
+            word.iter()
+                .rev()
+                .fold(0, |word, &byte| word << 8 | u32::from(byte)),
+        );
         for (first, second) in [(20, 9), (27, 19)] {
             state[1] ^= state[0];
             state[0] = state[0].rotate_left(first).wrapping_add(state[1]);
@@ -384,7 +502,9 @@ fn marvin32(seed: [u8; 8], bytes: &[u8]) -> u32 {
 
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-const OID_EC_P256: &[u8] = &[6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+const OID_EC_P256: &[u8] = &[
+    6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7,
+];
 const OID_ED25519: &[u8] = &[6, 3, 0x2b, 0x65, 0x70];
 const OID_P256: &[u8] = &[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
 const OID_PBES2: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5, 13];
