@@ -11,6 +11,8 @@ mod layering;
 mod registry;
 /// Reports: their schema, and hostile names in every field.
 mod report;
+/// Every rule, in the kinds of files it lives in.
+mod rules;
 /// The same image in, the same report out.
 mod sources;
 /// What the tests are made with.

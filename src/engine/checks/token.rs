@@ -85,15 +85,22 @@ pub fn docker_auth(auth: &[u8]) -> Verdict {
     }
 }
 
-/// A Google service-account file, also with its quotes escaped as inside a string.
+/// A Google service-account file, also with its quotes escaped as inside a string, or a string in a string.
 pub fn gcp_service_account(object: &[u8]) -> Verdict {
-    let parsed = json_object(object).or_else(|| {
-        let unescaped: Value = serde_json::from_slice(&[b"\"", object, b"\""].concat()).ok()?;
-        json_object(unescaped.as_str()?.as_bytes())
-    });
-    let Some(account) = parsed else {
-        return Verdict::Fail;
-    };
+    let mut text = object.to_vec();
+    for _ in 0..=ESCAPED {
+        if let Some(account) = json_object(&text) {
+            return service_account(&account);
+        }
+        let Ok(Value::String(inner)) = serde_json::from_slice(&[b"\"", &text[..], b"\""].concat()) else {
+            break;
+        };
+        text = inner.into_bytes();
+    }
+    Verdict::Fail
+}
+
+fn service_account(account: &Map<String, Value>) -> Verdict {
     let text = |name: &str| account.get(name).and_then(Value::as_str).unwrap_or_default();
     if text("type") != "service_account" || !text("client_email").contains('@') {
         return Verdict::Fail;
@@ -266,6 +273,9 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true),
 );
+
+/// How often JSON may be escaped: a file in a variable in the configuration of an image is escaped twice.
+const ESCAPED: usize = 3;
 
 /// Users that stand for a user.
 const SAMPLE_USERS: [&[u8]; 12] = [

@@ -27,6 +27,9 @@ pub fn structure(name: &str, args: &[&str], rng: &mut Rng) -> Option<Vec<u8>> {
             STANDARD.encode(random(rng, bytes.parse().ok().filter(|&bytes| bytes <= 4096)?))
         }
         ("base64-json", []) => base64_json(rng),
+        ("base64-json", ["k"]) => {
+            STANDARD.encode(format!(r#"{{"k":"{}","n":"ci","id":1}}"#, text(rng, BASE62, 32)))
+        }
         ("discord-token", []) => discord_token(rng),
         ("docker-auth", []) => docker_auth("ci-robot", rng),
         ("docker-auth", [user]) => docker_auth(user, rng),

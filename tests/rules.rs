@@ -1,0 +1,168 @@
+//! The rules of `rules/`, each against its own examples: as they are, and as they stand in other files.
+
+use std::sync::{Arc, LazyLock};
+
+use layersift::engine::{Candidate, Matcher, Place, Regions, Scratch, Window};
+use layersift::rules::{Confidence, Example, Rule, RuleSet};
+
+static MATCHER: LazyLock<Matcher> = LazyLock::new(|| Matcher::new(Arc::new(RuleSet::builtin())));
+
+/// A stream that is one file.
+struct File<'a> {
+    length: u64,
+    path: &'a str,
+}
+
+impl Regions for File<'_> {
+    fn at(&self, offset: u64) -> Option<Place> {
+        (offset < self.length).then_some(Place {
+            region: 0,
+            span: 0..self.length,
+        })
+    }
+    fn path(&self, _region: u32) -> &[u8] {
+        self.path.as_bytes()
+    }
+}
+
+/// What `rule` finds in a file.
+fn found(rule: &Rule, text: &str, path: Option<&str>) -> Vec<Candidate> {
+    let length = text.len() as u64;
+    let window = Window {
+        start: 0,
+        bytes: text.as_bytes(),
+        owned: 0..length,
+    };
+    let mut candidates = Vec::new();
+    let file = File {
+        length,
+        path: path.unwrap_or("app/config"),
+    };
+    MATCHER.scan(&window, &file, &mut Scratch::default(), &mut candidates);
+    MATCHER.settle(&mut candidates);
+    candidates.retain(|candidate| MATCHER.rules().rules()[candidate.rule as usize].id == rule.id);
+    candidates
+}
+
+fn expand(rule: &Rule, example: &Example, seed: u64) -> String {
+    let text = example
+        .expand(seed)
+        .unwrap_or_else(|error| panic!("{}: {error}", rule.id));
+    String::from_utf8(text).expect("examples are text")
+}
+
+/// The example as it stands in a shell script, a YAML block, a Windows file and, where it is one line, in JSON.
+fn forms(text: &str) -> Vec<String> {
+    let indented = text
+        .lines()
+        .map(|line| format!("    {line}\n"))
+        .collect::<String>();
+    let mut forms = vec![
+        text.to_owned(),
+        format!("#!/bin/sh\nset -e\n{text}\nexec \"$@\"\n"),
+        format!("settings:\n  file: |\n{indented}  mode: 0600\n"),
+        text.replace('\n', "\r\n"),
+    ];
+    if !text.contains('\n') {
+        let string = serde_json::to_string(text).expect("text has a JSON form");
+        forms.push(format!(
+            "{{\"Env\": [\"PATH=/usr/bin\", {string}], \"Cmd\": null}}"
+        ));
+        forms.push(format!("- {text}\n"));
+        forms.push(format!("export {text}\n"));
+    }
+    forms
+}
+
+#[test]
+fn every_example_is_found_in_every_form() {
+    let mut missed = Vec::new();
+    for rule in MATCHER.rules().rules() {
+        for (number, example) in rule.examples.iter().enumerate() {
+            for seed in 0..4 {
+                let text = expand(rule, example, seed);
+                for (form, text) in forms(&text).iter().enumerate() {
+                    let candidates = found(rule, text, example.path.as_deref());
+                    let best = candidates
+                        .iter()
+                        .max_by_key(|candidate| (candidate.part.is_none(), candidate.confidence));
+                    let wanted = rule.confidence.min(Confidence::Medium);
+                    let good = best.is_some_and(|best| {
+                        best.part.is_none()
+                            && (best.confidence >= wanted || example.expect.iter().any(lowers))
+                            && example
+                                .expect
+                                .iter()
+                                .all(|evidence| best.evidence.contains(evidence))
+                    });
+                    if !good {
+                        missed.push(format!(
+                            "{} example {number} form {form} seed {seed}: {best:?}\n{text}",
+                            rule.id
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        missed.is_empty(),
+        "{} misses\n{}",
+        missed.len(),
+        missed.join("\n")
+    );
+}
+
+fn lowers(evidence: &layersift::rules::Evidence) -> bool {
+    use layersift::rules::Evidence;
+    matches!(
+        evidence,
+        Evidence::Encrypted | Evidence::Sample | Evidence::Unpaired
+    )
+}
+
+#[test]
+fn no_counter_example_is_found() {
+    let mut wrong = Vec::new();
+    for rule in MATCHER.rules().rules() {
+        assert!(
+            !rule.counter_examples.is_empty(),
+            "{} has no counter-example",
+            rule.id
+        );
+        for (number, counter) in rule.counter_examples.iter().enumerate() {
+            for seed in 0..4 {
+                let text = expand(rule, counter, seed);
+                for candidate in found(rule, &text, counter.path.as_deref()) {
+                    if counter.strict || candidate.confidence > Confidence::Low && candidate.part.is_none() {
+                        wrong.push(format!(
+                            "{} counter {number} seed {seed}: {candidate:?}\n{text}",
+                            rule.id
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} found\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_rule_says_what_to_do_and_where_it_is_from() {
+    for rule in MATCHER.rules().rules() {
+        assert!(
+            rule.description.ends_with('.'),
+            "{}: {}",
+            rule.id,
+            rule.description
+        );
+        assert!(!rule.revoke.is_empty() && !rule.covers.is_empty(), "{}", rule.id);
+        assert!(
+            rule.references
+                .iter()
+                .all(|reference| reference.starts_with("https://")),
+            "{}",
+            rule.id
+        );
+    }
+}
