@@ -7,6 +7,8 @@ mod entropy;
 mod extract;
 mod matcher;
 mod prefilter;
+#[cfg(test)]
+mod tests;
 
 pub use matcher::{Matcher, Scratch};
 
