@@ -92,14 +92,38 @@ enum Object {
 
 /// How long the object is that `text` begins with. It must begin with a key, or a brace inside a string would do; the
 /// rest is only checked for strings and nesting.
+///
+/// An object may stand in a string of another one, or in one of a shell: then all its quotes have one and the same
+/// number of backslashes before them.
 fn object_length(text: &[u8]) -> Object {
     let mut depth = 0_usize;
+    let mut quote: Option<usize> = None;
     let mut at = 0;
-    let mut keys = 0;
     while let Some(&byte) = text.get(at) {
-        match byte {
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
+        let backslashes = text[at..].iter().take_while(|&&byte| byte == b'\\').count();
+        match (byte, text.get(at + backslashes)) {
+            (b'"' | b'\\', Some(b'"')) => {
+                let is_first = quote.is_none();
+                if *quote.get_or_insert(backslashes) != backslashes {
+                    return Object::None;
+                }
+                let begin = at + backslashes + 1;
+                let Some(length) = string_length(&text[begin..], backslashes) else {
+                    return Object::Unclosed;
+                };
+                at = begin + length;
+                if is_first && text[at..].trim_ascii_start().first() != Some(&b':') {
+                    return Object::None;
+                }
+                continue;
+            }
+            // An escaped line break between two tokens.
+            (b'\\', Some(b'n' | b'r' | b't')) => {
+                at += backslashes + 1;
+                continue;
+            }
+            (b'{' | b'[', _) => depth += 1,
+            (b'}' | b']', _) => {
                 depth = depth.saturating_sub(1);
                 if depth == 0 {
                     return if byte == b'}' {
@@ -109,36 +133,22 @@ fn object_length(text: &[u8]) -> Object {
                     };
                 }
             }
-            b'"' => {
-                let Some(length) = string_length(&text[at..]) else {
-                    return Object::Unclosed;
-                };
-                at += length;
-                if keys == 0 {
-                    if text[at..].trim_ascii_start().first() != Some(&b':') {
-                        return Object::None;
-                    }
-                    keys += 1;
-                }
-                continue;
-            }
-            _ if keys == 0 && !byte.is_ascii_whitespace() => return Object::None,
+            _ if quote.is_none() && !byte.is_ascii_whitespace() => return Object::None,
             _ => {}
         }
-        at += 1;
+        at += backslashes.max(1);
     }
     Object::Unclosed
 }
 
-fn string_length(text: &[u8]) -> Option<usize> {
-    let mut at = 1;
-    loop {
-        match text.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
+/// How long a string is, with its closing quote. `backslashes` stand before the quotes that delimit it: none, one if it
+/// is inside a string, three if that is inside another one.
+fn string_length(text: &[u8], backslashes: usize) -> Option<usize> {
+    memchr::memchr_iter(b'"', text).find_map(|at| {
+        let before = text[..at].iter().rev().take_while(|&&byte| byte == b'\\').count();
+        // A backslash that is part of the string is written as twice as many as an escape has at this depth.
+        (before % (2 * (backslashes + 1)) == backslashes).then_some(at + 1)
+    })
 }
 
 #[cfg(test)]
@@ -200,6 +210,19 @@ mod tests {
             found(Extractor::JsonObject, r#"{"a": "\"}", "type": 1}"#, "type"),
             Some(r#"{"a": "\"}", "type": 1}"#)
         );
+    }
+
+    #[test]
+    fn an_object_inside_a_string_is_found_at_its_depth() {
+        let plain = r#"{ "a": "x\"}\\", "type": "key" }"#;
+        let once = plain.replace('\\', r"\\").replace('"', r#"\""#);
+        let twice = once.replace('\\', r"\\").replace('"', r#"\""#);
+        for object in [plain, &once, &twice] {
+            let text = format!("{{\"env\": [\"KEY={object}\"]}}");
+            assert_eq!(found(Extractor::JsonObject, &text, "type"), Some(object));
+        }
+        let lines = r#"{\n  \"type\": \"key\"\n}"#;
+        assert_eq!(found(Extractor::JsonObject, lines, "type"), Some(lines));
     }
 
     #[test]

@@ -215,19 +215,22 @@ fn characters(class: &str, count: usize, seed: u64) -> String {
 
 #[test]
 fn every_example_is_found_up_to_the_end_of_its_region_with_other_regions_directly_around_it() {
+    let mut missed = Vec::new();
     for (rule, text, path, expect) in examples(&ALL) {
         let mut alone = Stream::default();
         alone.push(&text, &path);
         let alone = alone.scan_whole(&ALL);
-        let ours = of_rule(&ALL, &rule.id, &alone);
-        let has_all = |candidate: &&&Candidate| expect.iter().all(|one| candidate.evidence.contains(one));
-        assert!(
-            ours.iter().any(|candidate| has_all(&candidate)),
-            "{}: found {:?} and {alone:?} in {}",
-            rule.id,
-            ids(&ALL, &alone),
-            String::from_utf8_lossy(&text)
-        );
+        let has_all = |candidate: &&Candidate| expect.iter().all(|one| candidate.evidence.contains(one));
+        if !of_rule(&ALL, &rule.id, &alone)
+            .into_iter()
+            .any(|candidate| has_all(&candidate))
+        {
+            missed.push(format!(
+                "{}: {alone:?}\n{}",
+                rule.id,
+                String::from_utf8_lossy(&text)
+            ));
+        }
 
         let mut embedded = Stream::default();
         embedded.push(b"0123456789abcdefABCDEF", "");
@@ -247,39 +250,12 @@ fn every_example_is_found_up_to_the_end_of_its_region_with_other_regions_directl
             .collect();
         assert_eq!(embedded.scan_whole(&ALL), expected, "{}", rule.id);
     }
-}
-
-#[test]
-fn no_counter_example_is_found() {
-    for rule in ALL.rules().rules() {
-        for (counter, seed) in rule
-            .counter_examples
-            .iter()
-            .flat_map(|counter| (0..3).map(move |seed| (counter, seed)))
-        {
-            let text = counter
-                .expand(seed)
-                .unwrap_or_else(|error| panic!("{}: {error}", rule.id));
-            let mut stream = Stream::default();
-            stream.push(&text, counter.path.as_deref().unwrap_or_default());
-            let found = stream.scan_whole(&ALL);
-            let least = if counter.strict {
-                Confidence::Low
-            } else {
-                Confidence::Medium
-            };
-            let wrong: Vec<_> = of_rule(&ALL, &rule.id, &found)
-                .into_iter()
-                .filter(|candidate| candidate.confidence >= least)
-                .collect();
-            assert!(
-                wrong.is_empty(),
-                "{}: {wrong:?} in {}",
-                rule.id,
-                String::from_utf8_lossy(&text)
-            );
-        }
-    }
+    assert!(
+        missed.is_empty(),
+        "{} misses\n{}",
+        missed.len(),
+        missed.join("\n")
+    );
 }
 
 #[test]

@@ -82,10 +82,12 @@ impl Part {
     ///
     /// A literal that need not stand in the match stands in its context, which lies between them.
     pub fn furthest(&self) -> usize {
-        let gap = self
-            .context
-            .as_ref()
-            .map_or(0, |context| context.before.max(context.after) as usize);
+        let literal = self
+            .literals
+            .iter()
+            .map(|literal| literal.text.len())
+            .max()
+            .unwrap_or(0);
         let furthest = |pattern: &Pattern| match *pattern {
             Pattern::Regex {
                 max_bytes,
@@ -96,18 +98,23 @@ impl Part {
                 max_bytes,
                 lead: None,
                 ..
-            } => max_bytes as usize + gap,
+            } => max_bytes as usize + self.context_bytes() + literal,
             Pattern::Extractor(_) => MAX_MATCH,
         };
         let alone = self.alone.as_ref().map_or(0, furthest);
         furthest(&self.pattern).max(alone)
     }
 
-    /// How many bytes around a match decide whether it is one: its context, or a boundary.
+    /// How many bytes around a match decide whether it is one: its context, and a boundary, which is at most an
+    /// escape such as `\u0022`.
     pub fn margin(&self) -> usize {
+        self.context_bytes() + 8
+    }
+
+    fn context_bytes(&self) -> usize {
         self.context
             .as_ref()
-            .map_or(1, |context| 1 + context.before.max(context.after) as usize)
+            .map_or(0, |context| context.before.max(context.after) as usize)
     }
 }
 
