@@ -64,6 +64,8 @@ pub struct Verdict {
     pub min_confidence: Confidence,
     /// The least severity that counted.
     pub min_severity: Severity,
+    /// Whether opaque content counted as incomplete.
+    pub strict: bool,
 }
 
 /// How many findings a filter left out.
@@ -140,6 +142,7 @@ impl Policy {
             occurrences_left_out,
             min_confidence: self.min_confidence,
             min_severity: self.min_severity,
+            strict: self.strict,
         };
         (report, verdict)
     }

@@ -530,6 +530,18 @@ impl Report {
     }
 }
 
+impl Report {
+    /// Takes the plain secrets out.
+    pub fn redact(&mut self) {
+        self.secrets = Disclosure::Redacted;
+        for finding in &mut self.findings {
+            finding.secret.plain = None;
+            let companions = finding.occurrences.iter_mut().flat_map(|o| &mut o.companions);
+            companions.for_each(|companion| companion.secret.plain = None);
+        }
+    }
+}
+
 impl From<&finding::TargetSummary> for Target {
     fn from(target: &finding::TargetSummary) -> Self {
         Self {

@@ -230,13 +230,20 @@ fn write_occurrence(
     page.flow(4, 6, &spans);
 
     let image = report.images.get(occurrence.image);
-    match occurrence.origin.layer() {
-        Some(layer) => {
-            let text = layer_name(image, layer);
-            page.labelled(4, LABEL, "added by", &[(Ink::Plain, &text)]);
+    let (label, text) = match (&occurrence.origin, occurrence.origin.layer()) {
+        (wire::Origin::Config { .. }, None) => ("stands in", "the configuration of the image".to_owned()),
+        (wire::Origin::Config { .. }, Some(layer)) => ("written by", layer_name(image, layer)),
+        (wire::Origin::Manifest { .. }, _) => (
+            "stands in",
+            "a manifest, its annotations or descriptors".to_owned(),
+        ),
+        (wire::Origin::Attestation { predicate_type, .. }, _) => {
+            ("stands in", format!("an attestation, {}", escape(predicate_type)))
         }
-        None => page.labelled(4, LABEL, "added by", &[(Ink::Plain, "the image's metadata")]),
-    }
+        (_, Some(layer)) => ("added by", layer_name(image, layer)),
+        (_, None) => ("added by", "an unknown layer".to_owned()),
+    };
+    page.labelled(4, LABEL, label, &[(Ink::Plain, &text)]);
     let (label, ink, text) = fate(image, occurrence);
     page.labelled(4, LABEL, label, &[(ink, &text)]);
     if let wire::Origin::File {
@@ -384,7 +391,9 @@ fn image_name(image: &wire::Image) -> String {
     }
 }
 
+/// Draws each image in which something was found; images of the same drawing share one, as platforms often do.
 fn layers(page: &mut Page, report: &wire::Report) {
+    let mut drawings: Vec<(Vec<String>, String)> = Vec::new();
     let mut quiet = Vec::new();
     for (index, image) in report.images.iter().enumerate() {
         let places = stack::Places::of(report, index);
@@ -392,13 +401,22 @@ fn layers(page: &mut Page, report: &wire::Report) {
             quiet.push(image_name(image));
             continue;
         }
+        let mut drawing = page.fresh();
+        stack::draw(&mut drawing, image, &places);
+        let drawing = drawing.finish();
+        match drawings.iter_mut().find(|(_, other)| *other == drawing) {
+            Some((names, _)) => names.push(image_name(image)),
+            None => drawings.push((vec![image_name(image)], drawing)),
+        }
+    }
+    for (names, drawing) in drawings {
         let title = if report.images.len() > 1 {
-            format!("layers of {}", image_name(image))
+            format!("layers of {}", names.join(", "))
         } else {
             "layers".to_owned()
         };
         page.heading(&title);
-        stack::draw(page, image, &places);
+        page.append(&drawing);
     }
     if !quiet.is_empty() && quiet.len() < report.images.len() {
         page.blank();
@@ -652,7 +670,11 @@ fn verdict(page: &mut Page, report: &wire::Report) {
         };
     let (word, ink, text) = match verdict.outcome.as_str() {
         "clean" => ("PASS", Ink::Green, format!("no {bar}; everything was scanned.")),
-        "findings" => ("FAIL", Ink::Alarm, format!("{}.", failures(report, failing))),
+        "findings" => (
+            "FAIL",
+            Ink::Alarm,
+            format!("{}; everything was scanned.", failures(report, failing)),
+        ),
         "incomplete" => (
             "INCOMPLETE",
             Ink::Alarm,
@@ -737,7 +759,20 @@ fn severity_ink(severity: Severity) -> Ink {
 /// `1 layer`, `2 layers`.
 fn counted(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{plural}")
+    format!("{} {noun}{plural}", grouped_digits(count))
+}
+
+/// `18,204`.
+fn grouped_digits(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 fn escape(text: &str) -> String {

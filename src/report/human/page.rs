@@ -37,6 +37,16 @@ impl Page {
         }
     }
 
+    /// An empty page of the same kind.
+    pub(super) fn fresh(&self) -> Self {
+        Self::new(self.width, self.colour)
+    }
+
+    /// Adds what another page of the same kind holds.
+    pub(super) fn append(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
     pub(super) fn width(&self) -> usize {
         self.width
     }

@@ -17,6 +17,8 @@ pub(super) struct Places {
     hidden: BTreeMap<usize, BTreeSet<usize>>,
     /// From a layer to the one that hides what stands there.
     arcs: BTreeMap<(usize, usize), BTreeSet<usize>>,
+    /// By layer and finding, the names of the files.
+    names: BTreeMap<(usize, usize), BTreeSet<String>>,
     /// Outside of the layers: field and number.
     metadata: BTreeSet<(String, usize)>,
 }
@@ -36,6 +38,9 @@ impl Places {
                     continue;
                 };
                 places.found.entry(layer).or_default().insert(number);
+                let place = occurrence.origin.place();
+                let name = place.rsplit('/').next().unwrap_or_default().to_owned();
+                places.names.entry((layer, number)).or_default().insert(name);
                 if let Some(by) = occurrence.status.hidden_by() {
                     places.hidden.entry(by).or_default().insert(number);
                     if by > layer {
@@ -62,7 +67,16 @@ impl Places {
     fn label(&self, layer: usize) -> String {
         let mut parts = Vec::new();
         if let Some(found) = self.found.get(&layer) {
-            parts.push(numbers(found));
+            let mut text = numbers(found);
+            // Where it is the only one, there is room for its name.
+            if let Some(only) = found.first().filter(|_| found.len() == 1) {
+                let names = self.names.get(&(layer, *only)).into_iter().flatten();
+                for (index, name) in names.enumerate() {
+                    text.push_str(if index == 0 { " " } else { ", " });
+                    text.push_str(name);
+                }
+            }
+            parts.push(text);
         }
         if let Some(hidden) = self.hidden.get(&layer) {
             parts.push(format!("hides {}", numbers(hidden)));
@@ -81,7 +95,7 @@ pub(super) fn draw(page: &mut Page, image: &wire::Image, places: &Places) {
     if spare < 34 {
         list(page, &rows, places);
     } else {
-        let label = (spare / 4).clamp(12, 40);
+        let label = (spare / 3).clamp(12, 48);
         drawing(page, &rows, places, &lanes, (spare - label, label));
     }
     for (field, number) in &places.metadata {
@@ -337,7 +351,7 @@ fn numbers(numbers: &BTreeSet<usize>) -> String {
     }
 }
 
-const NUMBER: usize = 7;
+const NUMBER: usize = 5;
 const SIZE: usize = 10;
 const COUNT: usize = 5;
 /// Columns of a row that are not instruction, gutter or label.

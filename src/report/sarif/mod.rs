@@ -1,0 +1,784 @@
+//! SARIF 2.1.0 for code scanning: one run per image, results that are alerts, layers with their results. Never shows
+//! a secret, whatever the reveal: the file is made to be uploaded.
+//!
+//! *Source*: SARIF 2.1.0 (OASIS); GitHub's "SARIF support for code scanning" for what is asked beyond it and for the
+//! limits. The log has no times, no machine paths and no random identifiers.
+
+mod place;
+mod rule;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use serde_sarif::sarif::{
+    self, Invocation, Location, LogicalLocation, Message, Notification, PropertyBag, ResultLevel, Run,
+    RunAutomationDetails, Tool, ToolComponent,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::finding::{
+    Finding, ImageSummary, LayerSummary, MetadataUse, Occurrence, Origin, Report, Reveal, Secret, Skip,
+    SkipKind, Status, TargetSummary, Verification,
+};
+use crate::policy::Verdict;
+use crate::rules::Severity;
+use crate::text;
+
+use super::{Reporter, Settings, Sink, instruction, json, wire};
+use place::Place;
+
+/// Writes SARIF: one log, or one per image into a sink that is divided.
+pub struct Sarif<'a>(pub Settings<'a>);
+
+impl Reporter for Sarif<'_> {
+    fn write(
+        &self,
+        report: &Report,
+        verdict: &Verdict,
+        _reveal: Reveal,
+        sink: &mut dyn Sink,
+    ) -> io::Result<()> {
+        let subjects = subjects(report);
+        let runs = subjects.iter().map(|subject| self.run(report, verdict, subject));
+        if sink.is_divided() {
+            let mut names = HashSet::new();
+            for (subject, run) in subjects.iter().zip(runs) {
+                let name = subject.file_name(&mut names);
+                write_log(sink, &name, vec![run])?;
+            }
+            return Ok(());
+        }
+        let mut runs: Vec<Run> = runs.collect();
+        let count = runs.len();
+        if let Some(first) = runs.first_mut().filter(|_| count > MOST_RUNS) {
+            let text = format!(
+                "This log has {count} runs, and GitHub takes {MOST_RUNS}: write one log per image with --format \
+                 sarif=DIR/ instead."
+            );
+            notify(first, notification(ResultLevel::Warning, "too-many-runs", &text));
+        }
+        write_log(sink, "report.sarif", runs)
+    }
+}
+
+fn write_log(sink: &mut dyn Sink, name: &str, runs: Vec<Run>) -> io::Result<()> {
+    let log = sarif::Sarif::builder()
+        .schema("https://json.schemastore.org/sarif-2.1.0.json")
+        .version(json!("2.1.0"))
+        .runs(runs)
+        .build();
+    sink.part(name, &mut |out| {
+        json::write_pretty(&log, out)?;
+        out.write_all(b"\n")
+    })
+}
+
+/// What one run is about: an image, or a target that could not be resolved to one.
+struct Subject<'a> {
+    target: &'a TargetSummary,
+    image: Option<(usize, &'a ImageSummary)>,
+    /// `linux-amd64`; unique within the repository.
+    slug: String,
+}
+
+/// The subjects in order of the report. Two runs of one category are refused by GitHub, so a second image of the same
+/// repository and platform gets a number.
+fn subjects(report: &Report) -> Vec<Subject<'_>> {
+    let mut subjects = Vec::new();
+    let mut seen: HashMap<(String, String), usize> = HashMap::new();
+    for (index, target) in report.targets.iter().enumerate() {
+        let images = report
+            .images
+            .iter()
+            .enumerate()
+            .filter(|(_, image)| image.target == index);
+        let mut slugs: Vec<(String, Option<(usize, &ImageSummary)>)> = images
+            .map(|(index, image)| (slug(image), Some((index, image))))
+            .collect();
+        if slugs.is_empty() {
+            slugs.push(("unresolved".to_owned(), None));
+        }
+        for (slug, image) in slugs {
+            let count = seen.entry((target.repository.clone(), slug.clone())).or_default();
+            *count += 1;
+            let slug = if *count == 1 {
+                slug
+            } else {
+                format!("{slug}-{count}")
+            };
+            subjects.push(Subject { target, image, slug });
+        }
+    }
+    subjects
+}
+
+fn slug(image: &ImageSummary) -> String {
+    match &image.platform {
+        Some(platform) => {
+            let parts = [
+                platform.os.as_str(),
+                platform.architecture.as_str(),
+                platform.variant.as_deref().unwrap_or_default(),
+            ];
+            let parts: Vec<String> = parts
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .map(|part| plain_name(part, &['.']))
+                .collect();
+            parts.join("-")
+        }
+        None if image.artifact_type.is_some() => "artifact".to_owned(),
+        None => "no-platform".to_owned(),
+    }
+}
+
+/// Letters, digits, `-`, `_` and those of `also`; every other character becomes `-`. At most 100 bytes.
+fn plain_name(text: &str, also: &[char]) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || also.contains(&c);
+    text.chars()
+        .map(|c| if is_plain(c) { c } else { '-' })
+        .take(100)
+        .collect()
+}
+
+impl Subject<'_> {
+    /// GitHub's category is what stands before the last slash. No tag, no digest: an upload for the rebuilt image must
+    /// replace this one's.
+    fn category(&self) -> String {
+        format!(
+            "layersift/{}/{}/",
+            text::escape(self.target.repository.as_bytes()),
+            self.slug
+        )
+    }
+
+    fn file_name(&self, taken: &mut HashSet<String>) -> String {
+        let repository = plain_name(&self.target.repository, &['.']);
+        let stem = format!("{}_{}", repository.trim_start_matches('.'), self.slug);
+        let mut name = format!("{stem}.sarif");
+        let mut number = 2;
+        while !taken.insert(name.clone()) {
+            name = format!("{stem}-{number}.sarif");
+            number += 1;
+        }
+        name
+    }
+
+    /// The last part of the repository, under which in-image paths are shown.
+    fn root(&self) -> String {
+        self.target
+            .repository
+            .rsplit('/')
+            .find(|part| !part.is_empty())
+            .unwrap_or("image")
+            .to_owned()
+    }
+
+    fn full_name(&self) -> String {
+        let repository = text::escape(self.target.repository.as_bytes());
+        match self.image.and_then(|(_, image)| image.manifest.as_ref()) {
+            Some(digest) => format!("{repository}@{digest}"),
+            None => repository,
+        }
+    }
+}
+
+impl Sarif<'_> {
+    fn run(&self, report: &Report, verdict: &Verdict, subject: &Subject<'_>) -> Run {
+        let mut results = Results::new(subject);
+        if let Some((index, image)) = subject.image {
+            for finding in ranked(&report.findings, index) {
+                results.add(finding, index, image);
+            }
+        }
+        let rules = results
+            .rules
+            .values()
+            .map(|finding| rule::descriptor(finding, self.0.rules.get(&finding.rule)))
+            .collect::<Vec<_>>();
+        let mut driver = ToolComponent::builder()
+            .name("layersift")
+            .full_name(format!("layersift {}", report.version))
+            .semantic_version(report.version.clone())
+            .rules(rules)
+            .properties(bag([("ruleSet", json!(report.rule_set))]))
+            .build();
+        driver.information_uri = Some(REPOSITORY.to_owned()).filter(|uri| !uri.is_empty());
+        let mut run = Run::builder()
+            .tool(Tool::builder().driver(driver).build())
+            .automation_details(RunAutomationDetails {
+                id: Some(subject.category()),
+                ..Default::default()
+            })
+            .invocations(vec![invocation(report, verdict, subject)])
+            .original_uri_base_ids(BTreeMap::from([(
+                place::BASE.to_owned(),
+                sarif::ArtifactLocation {
+                    description: Some(message(format!(
+                        "Root file system of image {}.",
+                        text::escape(subject.target.repository.as_bytes())
+                    ))),
+                    ..Default::default()
+                },
+            )]))
+            .column_kind(json!("utf16CodeUnits"))
+            .properties(run_properties(report, verdict, subject, &results))
+            .build();
+        if !results.logical.is_empty() {
+            run.logical_locations = Some(results.logical);
+        }
+        if results.cut > 0 {
+            let text = format!(
+                "{} more results are left out: GitHub takes {MOST_RESULTS} of one run. These are the most severe and \
+                 most certain ones; the JSON report has all.",
+                results.cut
+            );
+            notify(
+                &mut run,
+                notification(ResultLevel::Warning, "too-many-results", &text),
+            );
+        }
+        run.results = Some(results.results);
+        run
+    }
+}
+
+/// The findings of an image, the most severe and most certain first.
+fn ranked(findings: &[Finding], image: usize) -> Vec<&Finding> {
+    let mut findings: Vec<&Finding> = findings
+        .iter()
+        .filter(|finding| finding.occurrences.iter().any(|o| o.image == image))
+        .collect();
+    findings.sort_by_key(|finding| std::cmp::Reverse((finding.severity, finding.confidence)));
+    findings
+}
+
+/// The results of a run and what they share.
+struct Results<'a> {
+    subject: &'a Subject<'a>,
+    results: Vec<sarif::Result>,
+    cut: u64,
+    /// The first finding of each rule, by the rule's place in the log.
+    rules: BTreeMap<usize, &'a Finding>,
+    rule_places: HashMap<&'a str, usize>,
+    logical: Vec<LogicalLocation>,
+    logical_places: HashMap<String, i64>,
+    /// Fingerprints of the results.
+    ids: HashSet<&'a str>,
+}
+
+impl<'a> Results<'a> {
+    fn new(subject: &'a Subject<'a>) -> Self {
+        Self {
+            subject,
+            results: Vec::new(),
+            cut: 0,
+            rules: BTreeMap::new(),
+            rule_places: HashMap::new(),
+            logical: Vec::new(),
+            logical_places: HashMap::new(),
+            ids: HashSet::new(),
+        }
+    }
+
+    fn add(&mut self, finding: &'a Finding, index: usize, image: &ImageSummary) {
+        if self.results.len() >= MOST_RESULTS {
+            self.cut += 1;
+            return;
+        }
+        let mut occurrences: Vec<&Occurrence> =
+            finding.occurrences.iter().filter(|o| o.image == index).collect();
+        // What a container sees is what somebody can go and look at.
+        occurrences.sort_by_key(|occurrence| reach(&occurrence.status));
+        let Some((primary, others)) = occurrences.split_first() else {
+            return;
+        };
+        let next = self.rule_places.len();
+        let rule_index = *self.rule_places.entry(&finding.rule.0).or_insert(next);
+        self.rules.entry(rule_index).or_insert(finding);
+        self.ids.insert(&finding.fingerprint.0);
+
+        let root = self.subject.root();
+        let mut location = Place::of(&root, primary, &finding.secret).location();
+        location.logical_locations = Some(vec![self.logical(primary)]);
+        location.message = Some(message(format!("{}.", capitalised(&standing(primary)))));
+        let related = related(&root, &finding.secret, primary, others);
+        let shown = others.len().min(MOST_OCCURRENCES - 1);
+        let more = finding
+            .more_occurrences
+            .saturating_add((others.len() - shown) as u64);
+        let text = alert_text(finding, primary, image, &self.subject.target.repository)
+            + &places_text(others.len() as u64, finding.more_occurrences);
+        let properties = ResultProperties {
+            severity: finding.severity.to_string(),
+            confidence: finding.confidence.to_string(),
+            evidence: finding.evidence.iter().map(ToString::to_string).collect(),
+            status: primary.status.name(),
+            secret: finding.secret.redacted(),
+            identifier: finding.identifier.as_deref(),
+            occurrences: std::iter::once(primary)
+                .chain(&others[..shown])
+                .map(|occurrence| wire::Occurrence::new(occurrence, Reveal::Redacted))
+                .collect(),
+            more_occurrences: more,
+        };
+        let mut result = sarif::Result::builder()
+            .rule_id(finding.rule.0.clone())
+            .rule_index(number(rule_index as u64))
+            .level(level(finding.severity))
+            .message(message(text))
+            .locations(vec![location])
+            .fingerprints(BTreeMap::from([(
+                "layersift/v1".to_owned(),
+                finding.fingerprint.0.clone(),
+            )]))
+            .partial_fingerprints(BTreeMap::from([(
+                "primaryLocationLineHash".to_owned(),
+                alert_identity(finding),
+            )]))
+            .properties(bag_of(&properties))
+            .build();
+        if !related.is_empty() {
+            result.related_locations = Some(related);
+        }
+        self.results.push(result);
+    }
+
+    /// The place in the tree image > layer > path.
+    fn logical(&mut self, occurrence: &Occurrence) -> LogicalLocation {
+        let root = self.subject.full_name();
+        let image = self.logical_node(&root, root.clone(), "module", None);
+        let (parent, prefix) = match occurrence.origin.layer() {
+            Some(layer) => {
+                let name = format!("{root}/layers/{layer}");
+                let parent =
+                    self.logical_node(&format!("layer {layer}"), name.clone(), "namespace", Some(image));
+                (parent, name)
+            }
+            None => (image, root),
+        };
+        let name = display(&occurrence.origin);
+        let separator = if name.starts_with('/') { "" } else { "/" };
+        let full_name = format!("{prefix}{separator}{name}");
+        let index = self.logical_node(&name, full_name.clone(), "resource", Some(parent));
+        LogicalLocation {
+            index: Some(index),
+            fully_qualified_name: Some(full_name),
+            ..Default::default()
+        }
+    }
+
+    fn logical_node(&mut self, name: &str, full_name: String, kind: &str, parent: Option<i64>) -> i64 {
+        if let Some(index) = self.logical_places.get(&full_name) {
+            return *index;
+        }
+        let index = number(self.logical.len() as u64);
+        self.logical_places.insert(full_name.clone(), index);
+        self.logical.push(LogicalLocation {
+            name: Some(name.to_owned()),
+            fully_qualified_name: Some(full_name),
+            kind: Some(kind.to_owned()),
+            parent_index: parent,
+            ..Default::default()
+        });
+        index
+    }
+}
+
+/// What other tools and our own comparison read; GitHub ignores it. Occurrences are in the form of `docs/report.md`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResultProperties<'a> {
+    severity: String,
+    confidence: String,
+    evidence: Vec<String>,
+    status: &'a str,
+    secret: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identifier: Option<&'a str>,
+    occurrences: Vec<wire::Occurrence>,
+    more_occurrences: u64,
+}
+
+/// The other halves of the credential and its other places.
+fn related(root: &str, secret: &Secret, primary: &Occurrence, others: &[&Occurrence]) -> Vec<Location> {
+    let companions = primary.companions.iter().map(|companion| {
+        let part = text::escape(companion.part.as_bytes());
+        let text = format!(
+            "The other half, {part} {}, in {}.",
+            companion.secret.redacted(),
+            display(&companion.origin)
+        );
+        (Place::of_companion(root, companion), text)
+    });
+    let others = others.iter().map(|occurrence| {
+        let text = format!("{}.", capitalised(&standing(occurrence)));
+        (Place::of(root, occurrence, secret), text)
+    });
+    companions
+        .chain(others)
+        .take(MOST_RELATED)
+        .enumerate()
+        .map(|(index, (place, text))| Location {
+            id: Some(number(index as u64 + 1)),
+            message: Some(message(text)),
+            ..place.location()
+        })
+        .collect()
+}
+
+/// The alert's title and first sentence, then how it came about.
+fn alert_text(finding: &Finding, occurrence: &Occurrence, image: &ImageSummary, repository: &str) -> String {
+    let title = text::escape(finding.title.as_bytes());
+    let repository = text::escape(repository.as_bytes());
+    let place = display(&occurrence.origin);
+    let in_layer = match occurrence.origin.layer() {
+        Some(layer) => format!(" (layer {layer} of {})", image.layers.len()),
+        None => String::new(),
+    };
+    let mut text = format!("{title} in {place}{in_layer} of image {repository}");
+    text.push_str(&match &occurrence.status {
+        Status::Deleted { by, .. } => {
+            format!(" can still be recovered although layer {by} deletes the file.")
+        }
+        Status::Overwritten { by } => {
+            format!(" can still be recovered although layer {by} replaces the file.")
+        }
+        Status::Present => " is visible in every container.".to_owned(),
+        Status::Metadata(MetadataUse::Effective) => " is given to every container.".to_owned(),
+        Status::Metadata(MetadataUse::History) => {
+            " can be read by everyone who can pull the image.".to_owned()
+        }
+        Status::Unlisted => " can be recovered although no container shows these bytes.".to_owned(),
+        Status::Unknown { unread } => {
+            format!(" is in the image; layer {unread} could not be read and may hide it.")
+        }
+    });
+    let origin = occurrence.origin.layer();
+    for layer in origin.into_iter().chain(occurrence.status.hidden_by()) {
+        let created_by = image
+            .layers
+            .iter()
+            .find(|summary| summary.ordinal == layer)
+            .and_then(|summary| summary.created_by.as_deref());
+        if let Some(created_by) = created_by {
+            let shown = cut(&instruction(created_by), MOST_INSTRUCTION);
+            text.push_str(&format!(" Layer {layer} was created by: {shown}."));
+        }
+    }
+    text.push_str(&format!(" Secret {}, redacted.", finding.secret.redacted()));
+    text
+}
+
+fn places_text(others: u64, more: u64) -> String {
+    match others.saturating_add(more) {
+        0 => String::new(),
+        1 => " It stands in 1 other place too.".to_owned(),
+        count => format!(" It stands in {count} other places too."),
+    }
+}
+
+/// ``in /root/.boto (layer 3), which layer 5 deletes``.
+fn standing(occurrence: &Occurrence) -> String {
+    let place = display(&occurrence.origin);
+    let layer = match occurrence.origin.layer() {
+        Some(layer) => format!(" (layer {layer})"),
+        None => String::new(),
+    };
+    let fate = match &occurrence.status {
+        Status::Deleted { by, .. } => format!(", which layer {by} deletes"),
+        Status::Overwritten { by } => format!(", which layer {by} replaces"),
+        _ => String::new(),
+    };
+    format!("in {place}{layer}{fate}")
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
+    }
+}
+
+/// The place for people, escaped: an absolute path, or the field of a document.
+fn display(origin: &Origin) -> String {
+    match origin {
+        Origin::File { path, .. } => format!("/{}", path.escaped()),
+        other => wire::Origin::from(other).place(),
+    }
+}
+
+/// Lower is nearer to whoever runs the image.
+fn reach(status: &Status) -> u8 {
+    match status {
+        Status::Present => 0,
+        Status::Metadata(MetadataUse::Effective) => 1,
+        Status::Unknown { .. } => 2,
+        Status::Overwritten { .. } | Status::Deleted { .. } => 3,
+        Status::Metadata(MetadataUse::History) => 4,
+        Status::Unlisted => 5,
+    }
+}
+
+/// What GitHub knows an alert by, in place of its own hash of the lines: that one changes with the lines below the
+/// secret, is the same for two secrets on one line, and is not computed at all for files outside of the checkout.
+fn alert_identity(finding: &Finding) -> String {
+    let mut hash = Sha256::new();
+    for part in [
+        "layersift/alert1",
+        &finding.rule.0,
+        &finding.repository,
+        &finding.fingerprint.0,
+    ] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    format!("{}:1", &text::hex(&hash.finalize())[..16])
+}
+
+fn invocation(report: &Report, verdict: &Verdict, subject: &Subject<'_>) -> Invocation {
+    let image = subject.image.map(|(index, _)| index);
+    let skips: Vec<&Skip> = report
+        .coverage
+        .skips
+        .iter()
+        .filter(|skip| skip.image.is_none() || skip.image == image)
+        .collect();
+    let mut notifications: Vec<Notification> = skips.iter().map(|skip| skip_notification(skip)).collect();
+    if let Some(failure) = &subject.target.failure {
+        let text = format!("{}: {failure}", subject.target.name);
+        notifications.push(notification(ResultLevel::Error, "unresolved-target", &text));
+    }
+    if report.interrupted {
+        let text = "The run was ended before its time; results may be missing.";
+        notifications.push(notification(ResultLevel::Error, "interrupted", text));
+    }
+    let is_incomplete =
+        |skip: &&Skip| skip.kind == SkipKind::Incomplete || (verdict.strict && skip.kind == SkipKind::Opaque);
+    let is_successful = !report.interrupted
+        && subject.target.failure.is_none()
+        && !skips.iter().any(is_incomplete)
+        && subject.image.is_none_or(|(_, image)| {
+            let is_failed = |layer: &LayerSummary| layer.verification == Verification::Failed;
+            image.complete && !image.layers.iter().any(is_failed)
+        });
+    let mut invocation = Invocation::builder().execution_successful(is_successful).build();
+    if !notifications.is_empty() {
+        invocation.tool_execution_notifications = Some(notifications);
+    }
+    invocation
+}
+
+fn skip_notification(skip: &Skip) -> Notification {
+    let level = match skip.kind {
+        SkipKind::Incomplete => ResultLevel::Error,
+        SkipKind::Note => ResultLevel::Note,
+        SkipKind::Opaque => ResultLevel::Warning,
+    };
+    let bytes = skip.bytes.map(|count| format!(" ({})", text::bytes(count)));
+    let text = format!(
+        "{} in {}: {}{}",
+        skip.reason,
+        skip.place,
+        skip.detail,
+        bytes.unwrap_or_default()
+    );
+    notification(level, skip.reason, &text)
+}
+
+fn notification(level: ResultLevel, reason: &str, text: &str) -> Notification {
+    Notification::builder()
+        .level(json!(level))
+        .message(message(text.to_owned()))
+        .properties(bag([("reason", json!(reason))]))
+        .build()
+}
+
+fn notify(run: &mut Run, notification: Notification) {
+    let first = run.invocations.iter_mut().flatten().next();
+    if let Some(invocation) = first {
+        invocation
+            .tool_execution_notifications
+            .get_or_insert_default()
+            .push(notification);
+    }
+}
+
+fn run_properties(
+    report: &Report,
+    verdict: &Verdict,
+    subject: &Subject<'_>,
+    results: &Results<'_>,
+) -> PropertyBag {
+    let listed = |fingerprints: &[crate::finding::Fingerprint]| -> Vec<String> {
+        fingerprints
+            .iter()
+            .filter(|fingerprint| results.ids.contains(fingerprint.0.as_str()))
+            .map(|fingerprint| fingerprint.0.clone())
+            .collect()
+    };
+    let mut properties = vec![
+        ("fingerprintScheme", json!(report.scheme.name())),
+        (
+            "coverage",
+            json!({
+                "scope": "all images of the scan",
+                "seenBytes": report.coverage.seen_bytes,
+                "scannedBytes": report.coverage.scanned_bytes,
+                "skippedBytes": report.coverage.skipped_bytes,
+                "complete": report.coverage.is_complete(),
+            }),
+        ),
+        (
+            "leftOut",
+            verdict
+                .left_out
+                .iter()
+                .map(|left_out| json!({"filter": left_out.filter.name(), "findings": left_out.findings}))
+                .collect(),
+        ),
+        ("target", json!(subject.target.name)),
+    ];
+    if let Some((_, image)) = subject.image {
+        let layers: Vec<LayerProperties<'_>> = image
+            .layers
+            .iter()
+            .map(|layer| LayerProperties {
+                ordinal: layer.ordinal,
+                digest: layer.digest.as_ref().map(ToString::to_string),
+                diff_id: layer.diff_id.as_ref().map(ToString::to_string),
+                created_by: layer.created_by.as_deref(),
+                compression: &layer.compression,
+                stored_bytes: layer.stored_bytes,
+                decoded_bytes: layer.decoded_bytes,
+                entries: layer.entries,
+                verification: layer.verification.into(),
+                result_ids: listed(&layer.findings),
+                hides: listed(&layer.hides),
+            })
+            .collect();
+        properties.push((
+            "image",
+            json!({
+                "repository": subject.target.repository,
+                "platform": image.platform.as_ref().map(ToString::to_string),
+                "manifest": image.manifest,
+                "imageId": image.image_id,
+                "complete": image.complete,
+            }),
+        ));
+        properties.push(("layers", json!(layers)));
+    }
+    bag(properties)
+}
+
+/// One layer; its `resultIds` are the `fingerprints["layersift/v1"]` of results.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LayerProperties<'a> {
+    ordinal: usize,
+    digest: Option<String>,
+    diff_id: Option<String>,
+    created_by: Option<&'a str>,
+    compression: &'a str,
+    stored_bytes: u64,
+    decoded_bytes: u64,
+    entries: u64,
+    verification: wire::Integrity,
+    result_ids: Vec<String>,
+    hides: Vec<String>,
+}
+
+fn level(severity: Severity) -> ResultLevel {
+    match severity {
+        Severity::Critical | Severity::High => ResultLevel::Error,
+        Severity::Medium => ResultLevel::Warning,
+        Severity::Low => ResultLevel::Note,
+    }
+}
+
+/// A message of this text, in which nothing from the image is markup.
+///
+/// *Source*: SARIF 2.1.0, 3.11.5 (`{0}` is a placeholder, braces are doubled to mean themselves) and 3.11.6
+/// (`[text](1)` is a link, brackets are escaped). Other braces are left as they are: viewers do not undouble them, and
+/// validators accept them.
+fn message(text: String) -> Message {
+    let mut out = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        let behind = &text[at + c.len_utf8()..];
+        let before = &text[..at];
+        let is_placeholder = match c {
+            '{' => {
+                behind
+                    .trim_start_matches(|c: char| c.is_ascii_digit())
+                    .starts_with('}')
+                    && !behind.starts_with('}')
+            }
+            '}' => {
+                before
+                    .trim_end_matches(|c: char| c.is_ascii_digit())
+                    .ends_with('{')
+                    && !before.ends_with('{')
+            }
+            _ => false,
+        };
+        match c {
+            '[' | ']' => out.push('\\'),
+            '{' | '}' if is_placeholder => out.push(c),
+            _ => {}
+        }
+        out.push(c);
+    }
+    Message {
+        text: Some(out),
+        ..Default::default()
+    }
+}
+
+fn bag<'a>(properties: impl IntoIterator<Item = (&'a str, Value)>) -> PropertyBag {
+    PropertyBag {
+        tags: None,
+        additional_properties: properties
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    }
+}
+
+fn bag_of<T: Serialize>(properties: &T) -> PropertyBag {
+    match json!(properties) {
+        Value::Object(object) => PropertyBag {
+            tags: None,
+            additional_properties: object.into_iter().collect(),
+        },
+        _ => PropertyBag::default(),
+    }
+}
+
+/// SARIF's numbers are signed; some readers hold them in 32 bits.
+fn number(value: u64) -> i64 {
+    value.min(i32::MAX as u64) as i64
+}
+
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Where to learn more; empty until the package names a repository.
+const REPOSITORY: &str = env!("CARGO_PKG_REPOSITORY");
+/// More results of one run are refused by GitHub.
+const MOST_RESULTS: usize = 25_000;
+/// More runs in one file are refused by GitHub.
+const MOST_RUNS: usize = 20;
+/// GitHub keeps 100 locations of a result and refuses 1,000.
+const MOST_RELATED: usize = 99;
+/// Occurrences in the properties of one result; the JSON report has all.
+const MOST_OCCURRENCES: usize = 100;
+/// Characters of an instruction in a message.
+const MOST_INSTRUCTION: usize = 200;
