@@ -431,3 +431,121 @@ pub(crate) fn fill_layers(report: &mut Report) {
         }
     }
 }
+
+/// A target that could not be resolved, and nothing else.
+pub(crate) fn unresolved() -> Report {
+    let mut report = clean();
+    report.images.clear();
+    report.coverage = Coverage::default();
+    report.counters = Counters::default();
+    let target = &mut report.targets[0];
+    (target.digest, target.index) = (None, None);
+    target.not_chosen.clear();
+    target.failure = Some("the registry answered 404 (manifest unknown)".to_owned());
+    report
+}
+
+/// Every status, origin, removal and integrity there is, in one finding; an image that was not read to its end.
+pub(crate) fn every_shape() -> Report {
+    let mut report = sample();
+    let deleted = |how| Status::Deleted { by: 5, how };
+    let bare = |layer, path: Option<&str>| Origin::Layer {
+        layer,
+        region: "tar-header",
+        path: path.map(Into::into),
+    };
+    let config = |field: &str, layer| Origin::Config {
+        field: field.to_owned(),
+        layer,
+    };
+    let places = [
+        (file(1, "a", 0o644, 10), Status::Present, Verification::Verified),
+        (
+            file(2, "b", 0o4755, 10),
+            Status::Overwritten { by: 2 },
+            Verification::Unverified,
+        ),
+        (
+            file(2, "c", 0, 10),
+            Status::Overwritten { by: 4 },
+            Verification::Failed,
+        ),
+        (
+            file(3, "d", 0o600, 10),
+            deleted(DeletedBy::Whiteout),
+            Verification::Verified,
+        ),
+        (
+            file(3, "e/f", 0o600, 10),
+            deleted(DeletedBy::Opaque),
+            Verification::Verified,
+        ),
+        (
+            file(3, "g/h", 0o600, 10),
+            deleted(DeletedBy::ReplacedParent),
+            Verification::Verified,
+        ),
+        (
+            file(4, "i", 0o600, 10),
+            Status::Unknown { unread: 6 },
+            Verification::Verified,
+        ),
+        (bare(4, None), Status::Unlisted, Verification::Verified),
+        (bare(4, Some("j")), Status::Unlisted, Verification::Verified),
+        (
+            config("config.Env[0]", None),
+            Status::Metadata(MetadataUse::Effective),
+            Verification::Verified,
+        ),
+        (
+            config("history[2].created_by", Some(2)),
+            Status::Metadata(MetadataUse::History),
+            Verification::Verified,
+        ),
+        (
+            Origin::Manifest {
+                field: "index.manifests[0].annotations".to_owned(),
+            },
+            Status::Metadata(MetadataUse::History),
+            Verification::Verified,
+        ),
+        (
+            Origin::Attestation {
+                predicate_type: "https://slsa.dev/provenance/v1".to_owned(),
+                field: "predicate.buildDefinition.externalParameters".to_owned(),
+            },
+            Status::Metadata(MetadataUse::History),
+            Verification::Verified,
+        ),
+    ];
+    let finding = &mut report.findings[0];
+    let model = finding.occurrences[0].clone();
+    finding.occurrences = places
+        .into_iter()
+        .map(|(origin, status, verification)| Occurrence {
+            origin,
+            status,
+            verification,
+            ..model.clone()
+        })
+        .collect();
+    finding.occurrences[7].location.line = 0;
+    finding.identifier = Some("an identifier".to_owned());
+    finding.more_occurrences = 40;
+    report.images[0].complete = false;
+    report.images[0].layers[5].verification = Verification::Failed;
+    report.images[1].platform = None;
+    report.images[1].artifact_type = Some("application/vnd.example.chart".to_owned());
+    report.targets.push(unresolved().targets.remove(0));
+    report.coverage.skips.push(Skip {
+        kind: SkipKind::Incomplete,
+        reason: "digest-mismatch",
+        place: "layer 6".to_owned(),
+        bytes: None,
+        detail: "the blob has another digest than the manifest says".to_owned(),
+        image: Some(0),
+    });
+    report.interrupted = true;
+    fill_layers(&mut report);
+    report
+}
