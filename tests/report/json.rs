@@ -61,6 +61,13 @@ fn documents_keep_to_the_schema_and_name_no_other_field() {
             assert_valid(&validator, &value);
         }
     }
+    let mut more: Value =
+        serde_json::from_slice(&written("json", &fixture::sample(), Reveal::Redacted)).unwrap();
+    more["findings"][0]["occurrences"][0]["status"]["undocumented"] = Value::Null;
+    assert!(
+        !validator.is_valid(&more),
+        "the closed schema lets other fields through"
+    );
 }
 
 #[test]
