@@ -40,17 +40,28 @@ pub fn statuses(layers: &[Option<&PathTable>], members: &[Member]) -> Vec<Status
             }
         }
     }
-    let unread_after = |layer: usize| layers.iter().skip(layer + 1).position(Option::is_none).map(|gap| layer + gap + 2);
+    let unread_after = |layer: usize| {
+        layers
+            .iter()
+            .skip(layer + 1)
+            .position(Option::is_none)
+            .map(|gap| layer + gap + 2)
+    };
     members
         .iter()
-        .map(|member| match inodes.get(member).map(|inode| &tree.inodes[*inode]) {
-            None => Status::Unlisted,
-            Some(Inode { paths: 0, gone: Some(gone) }) => gone.clone(),
-            Some(_) => match unread_after(member.0) {
-                Some(unread) => Status::Unknown { unread },
-                None => Status::Present,
+        .map(
+            |member| match inodes.get(member).map(|inode| &tree.inodes[*inode]) {
+                None => Status::Unlisted,
+                Some(Inode {
+                    paths: 0,
+                    gone: Some(gone),
+                }) => gone.clone(),
+                Some(_) => match unread_after(member.0) {
+                    Some(unread) => Status::Unknown { unread },
+                    None => Status::Present,
+                },
             },
-        })
+        )
         .collect()
 }
 
@@ -109,7 +120,10 @@ impl Tree {
             return None;
         }
         let path = self.canonical(row.path);
-        let replaced = Status::Deleted { by: self.layer, how: DeletedBy::ReplacedParent };
+        let replaced = Status::Deleted {
+            by: self.layer,
+            how: DeletedBy::ReplacedParent,
+        };
         if !self.files.is_empty() {
             // A file where this member needs a directory.
             for (slash, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
@@ -207,7 +221,11 @@ impl Tree {
     }
 
     fn remove_below(&mut self, path: &[u8], why: &Status) {
-        let prefix = if path.is_empty() { Vec::new() } else { [path, b"/"].concat() };
+        let prefix = if path.is_empty() {
+            Vec::new()
+        } else {
+            [path, b"/"].concat()
+        };
         for inode in take_prefix(&mut self.files, &prefix) {
             self.unlink(inode, why);
         }
@@ -227,8 +245,12 @@ impl Tree {
 
 /// Removes and returns all values whose key begins with `prefix`.
 fn take_prefix<V>(map: &mut BTreeMap<Vec<u8>, V>, prefix: &[u8]) -> Vec<V> {
-    let keys: Vec<Vec<u8>> =
-        map.range(prefix.to_vec()..).map(|(key, _)| key).take_while(|key| key.starts_with(prefix)).cloned().collect();
+    let keys: Vec<Vec<u8>> = map
+        .range(prefix.to_vec()..)
+        .map(|(key, _)| key)
+        .take_while(|key| key.starts_with(prefix))
+        .cloned()
+        .collect();
     keys.iter().filter_map(|key| map.remove(key)).collect()
 }
 
@@ -242,7 +264,11 @@ fn parent(path: &[u8]) -> &[u8] {
 }
 
 fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    if directory.is_empty() { name.to_vec() } else { [directory, b"/", name].concat() }
+    if directory.is_empty() {
+        name.to_vec()
+    } else {
+        [directory, b"/", name].concat()
+    }
 }
 
 #[cfg(test)]
@@ -283,7 +309,10 @@ mod tests {
     }
 
     fn life(layers: &[Vec<Entry>], member: Member) -> Status {
-        let tables: Vec<PathTable> = layers.iter().map(|layer| layer.iter().cloned().collect()).collect();
+        let tables: Vec<PathTable> = layers
+            .iter()
+            .map(|layer| layer.iter().cloned().collect())
+            .collect();
         statuses(&tables.iter().map(Some).collect::<Vec<_>>(), &[member]).remove(0)
     }
 
@@ -293,7 +322,13 @@ mod tests {
 
     #[test]
     fn a_file_nobody_touches_stays_present() {
-        assert_eq!(life(&[vec![file("a/key")], vec![file("a/other"), directory("a")]], (0, 0)), Status::Present);
+        assert_eq!(
+            life(
+                &[vec![file("a/key")], vec![file("a/other"), directory("a")]],
+                (0, 0)
+            ),
+            Status::Present
+        );
     }
 
     #[test]
@@ -302,7 +337,10 @@ mod tests {
             let layers = [vec![file("a/b/key")], vec![file("x")], vec![file(mark)]];
             assert_eq!(life(&layers, (0, 0)), deleted(3, DeletedBy::Whiteout), "{mark}");
         }
-        assert_eq!(life(&[vec![file("ab/key")], vec![file(".wh.a")]], (0, 0)), Status::Present);
+        assert_eq!(
+            life(&[vec![file("ab/key")], vec![file(".wh.a")]], (0, 0)),
+            Status::Present
+        );
     }
 
     #[test]
@@ -314,13 +352,22 @@ mod tests {
 
     #[test]
     fn a_whiteout_does_not_hide_a_file_of_its_own_layer() {
-        assert_eq!(life(&[vec![file("key"), file(".wh.key")]], (0, 0)), Status::Present);
+        assert_eq!(
+            life(&[vec![file("key"), file(".wh.key")]], (0, 0)),
+            Status::Present
+        );
     }
 
     #[test]
     fn a_second_file_at_the_path_overwrites_even_in_the_same_layer() {
-        assert_eq!(life(&[vec![file("key")], vec![file("./key")]], (0, 0)), Status::Overwritten { by: 2 });
-        assert_eq!(life(&[vec![file("key"), file("key")]], (0, 0)), Status::Overwritten { by: 1 });
+        assert_eq!(
+            life(&[vec![file("key")], vec![file("./key")]], (0, 0)),
+            Status::Overwritten { by: 2 }
+        );
+        assert_eq!(
+            life(&[vec![file("key"), file("key")]], (0, 0)),
+            Status::Overwritten { by: 1 }
+        );
     }
 
     #[test]
@@ -336,15 +383,29 @@ mod tests {
     fn a_hard_link_keeps_the_content_present() {
         let layers = [vec![file("a"), hard_link("b", "a")], vec![file(".wh.a")]];
         assert_eq!(life(&layers, (0, 0)), Status::Present);
-        let layers = [vec![file("a"), hard_link("b", "./a")], vec![file(".wh.a")], vec![file(".wh.b")]];
+        let layers = [
+            vec![file("a"), hard_link("b", "./a")],
+            vec![file(".wh.a")],
+            vec![file(".wh.b")],
+        ];
         assert_eq!(life(&layers, (0, 0)), deleted(3, DeletedBy::Whiteout));
     }
 
     #[test]
     fn links_above_a_path_are_followed() {
-        let merged_usr = vec![directory("usr/lib"), symlink("lib", "usr/lib"), file("usr/lib/key")];
-        assert_eq!(life(&[merged_usr.clone(), vec![file("lib/.wh.key")]], (0, 2)), deleted(2, DeletedBy::Whiteout));
-        assert_eq!(life(&[merged_usr, vec![file("lib/key")]], (0, 2)), Status::Overwritten { by: 2 });
+        let merged_usr = vec![
+            directory("usr/lib"),
+            symlink("lib", "usr/lib"),
+            file("usr/lib/key"),
+        ];
+        assert_eq!(
+            life(&[merged_usr.clone(), vec![file("lib/.wh.key")]], (0, 2)),
+            deleted(2, DeletedBy::Whiteout)
+        );
+        assert_eq!(
+            life(&[merged_usr, vec![file("lib/key")]], (0, 2)),
+            Status::Overwritten { by: 2 }
+        );
         let cycle = vec![symlink("a", "b"), symlink("b", "a"), file("a/key")];
         assert_eq!(life(&[cycle], (0, 2)), Status::Present);
     }
@@ -353,9 +414,15 @@ mod tests {
     fn a_layer_that_was_not_read_leaves_the_life_unknown() {
         let table: PathTable = [file("key")].into_iter().collect();
         let whiteout: PathTable = [file(".wh.key")].into_iter().collect();
-        assert_eq!(statuses(&[Some(&table), None], &[(0, 0)]), [Status::Unknown { unread: 2 }]);
+        assert_eq!(
+            statuses(&[Some(&table), None], &[(0, 0)]),
+            [Status::Unknown { unread: 2 }]
+        );
         assert_eq!(statuses(&[None, Some(&table)], &[(1, 0)]), [Status::Present]);
-        assert_eq!(statuses(&[Some(&table), None, Some(&whiteout)], &[(0, 0)]), [deleted(3, DeletedBy::Whiteout)]);
+        assert_eq!(
+            statuses(&[Some(&table), None, Some(&whiteout)], &[(0, 0)]),
+            [deleted(3, DeletedBy::Whiteout)]
+        );
     }
 
     #[test]
@@ -406,13 +473,18 @@ mod tests {
 
         fn remove_tree(&mut self, path: &[u8], with_root: bool) {
             let below = [path, b"/"].concat();
-            self.0.retain(|key, _| !(with_root && key == path || key.starts_with(&below)));
+            self.0
+                .retain(|key, _| !(with_root && key == path || key.starts_with(&below)));
         }
 
         fn apply(&mut self, index: usize, layer: &[Entry]) {
             let lower = self.clone();
             for entry in layer {
-                match crate::layer::PathTable::from_iter([entry.clone()]).row(0).unwrap().mark() {
+                match crate::layer::PathTable::from_iter([entry.clone()])
+                    .row(0)
+                    .unwrap()
+                    .mark()
+                {
                     Mark::Opaque => {
                         let marker = lower.resolve(entry.path.as_bytes());
                         self.remove_tree(parent(&marker), false);
@@ -461,7 +533,9 @@ mod tests {
         let name = prop::sample::select(vec!["a", "b", "c"]);
         let path = prop::collection::vec(name, 1..4).prop_map(|parts| parts.join("/"));
         let entry = (path.clone(), path, 0..9_u8).prop_map(|(path, other, kind)| {
-            let (above, base) = path.rsplit_once('/').map_or(("", path.as_str()), |(above, base)| (above, base));
+            let (above, base) = path
+                .rsplit_once('/')
+                .map_or(("", path.as_str()), |(above, base)| (above, base));
             match kind {
                 0..=3 => file(&path),
                 4 => directory(&path),

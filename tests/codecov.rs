@@ -61,18 +61,32 @@ fn a_deleted_key_is_one_finding_that_names_both_layers() {
     assert_eq!(finding.severity.to_string(), "critical");
     assert_eq!(finding.confidence.to_string(), "high");
     assert_eq!(finding.identifier.as_deref(), Some(id.as_str()));
-    let [occurrence] = finding.occurrences.as_slice() else { panic!("{:#?}", finding.occurrences) };
+    let [occurrence] = finding.occurrences.as_slice() else {
+        panic!("{:#?}", finding.occurrences)
+    };
     let json = serde_json::to_value(occurrence).unwrap();
     assert_eq!(json["origin"]["layer"], 2, "{json:#}");
     assert_eq!(json["origin"]["path"]["text"], "root/.boto", "{json:#}");
     assert_eq!(json["status"]["name"], "deleted", "{json:#}");
     assert_eq!(json["status"]["by"], 3, "{json:#}");
-    assert_eq!((json["location"]["line"].as_u64(), json["location"]["length"].as_u64()), (Some(3), Some(40)));
-    assert_eq!(report.images[0].layers[1].created_by.as_deref(), Some("COPY .boto /root/.boto # buildkit"));
+    assert_eq!(
+        (
+            json["location"]["line"].as_u64(),
+            json["location"]["length"].as_u64()
+        ),
+        (Some(3), Some(40))
+    );
+    assert_eq!(
+        report.images[0].layers[1].created_by.as_deref(),
+        Some("COPY .boto /root/.boto # buildkit")
+    );
     assert_eq!(report.images[0].layers[1].findings, [finding.fingerprint.clone()]);
     assert_eq!(report.images[0].layers[2].hides, [finding.fingerprint.clone()]);
     assert!(report.coverage.complete);
-    assert_eq!(report.coverage.seen_bytes, report.coverage.scanned_bytes + report.coverage.skipped_bytes);
+    assert_eq!(
+        report.coverage.seen_bytes,
+        report.coverage.scanned_bytes + report.coverage.skipped_bytes
+    );
     let whole = serde_json::to_string(&report).unwrap();
     assert!(!whole.contains(&secret), "the secret is in the report");
 }
@@ -82,13 +96,48 @@ fn every_way_to_hide_a_file_is_seen_through() {
     let (text, ..) = boto();
     let with_key = || base().layer([directory("root"), file("root/.boto", &text)]);
     for (name, image, status, by) in [
-        ("deleted", with_key().layer([whiteout("root/.boto")]), "deleted", Some(3)),
-        ("parent deleted", with_key().layer([whiteout("root")]), "deleted", Some(3)),
-        ("overwritten", with_key().layer([file("root/.boto", "[Credentials]\n")]), "overwritten", Some(3)),
-        ("opaque", with_key().layer([directory("root"), opaque("root")]), "deleted", Some(3)),
-        ("parent replaced", with_key().layer([file("root", "no directory\n")]), "deleted", Some(3)),
-        ("later", with_key().layer([file("x", "")]).layer([whiteout("root/.boto")]), "deleted", Some(4)),
-        ("still there", with_key().layer([file("root/.profile", "")]), "present", None),
+        (
+            "deleted",
+            with_key().layer([whiteout("root/.boto")]),
+            "deleted",
+            Some(3),
+        ),
+        (
+            "parent deleted",
+            with_key().layer([whiteout("root")]),
+            "deleted",
+            Some(3),
+        ),
+        (
+            "overwritten",
+            with_key().layer([file("root/.boto", "[Credentials]\n")]),
+            "overwritten",
+            Some(3),
+        ),
+        (
+            "opaque",
+            with_key().layer([directory("root"), opaque("root")]),
+            "deleted",
+            Some(3),
+        ),
+        (
+            "parent replaced",
+            with_key().layer([file("root", "no directory\n")]),
+            "deleted",
+            Some(3),
+        ),
+        (
+            "later",
+            with_key().layer([file("x", "")]).layer([whiteout("root/.boto")]),
+            "deleted",
+            Some(4),
+        ),
+        (
+            "still there",
+            with_key().layer([file("root/.profile", "")]),
+            "present",
+            None,
+        ),
     ] {
         let report = scan(&image, 1);
         let json = serde_json::to_value(&the_key(&report).occurrences).unwrap();
@@ -110,7 +159,12 @@ fn a_moved_file_is_one_finding_with_both_places() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|at| (at["origin"]["path"]["text"].as_str().unwrap(), at["status"]["name"].as_str().unwrap()))
+        .map(|at| {
+            (
+                at["origin"]["path"]["text"].as_str().unwrap(),
+                at["status"]["name"].as_str().unwrap(),
+            )
+        })
         .collect();
     assert_eq!(places, [("root/.boto", "deleted"), ("opt/boto.cfg", "present")]);
 }
@@ -122,12 +176,26 @@ fn a_key_in_metadata_alone_is_found() {
     let provenance = json!({"buildDefinition": {"externalParameters": {"request": {"args": {
         "build-arg:GS_ACCESS_KEY_ID": id, "build-arg:GS_SECRET_ACCESS_KEY": secret }}}}});
     for (name, image) in [
-        ("env", base().env(&format!("GS_ACCESS_KEY_ID={id}")).env(&format!("GS_SECRET_ACCESS_KEY={secret}"))),
-        ("history", base().history(&format!("RUN |2 {both} /bin/sh -c ./fetch # buildkit"))),
+        (
+            "env",
+            base()
+                .env(&format!("GS_ACCESS_KEY_ID={id}"))
+                .env(&format!("GS_SECRET_ACCESS_KEY={secret}")),
+        ),
+        (
+            "history",
+            base().history(&format!("RUN |2 {both} /bin/sh -c ./fetch # buildkit")),
+        ),
         ("annotation", base().annotation("org.example.build", &both)),
         ("label", base().label("build", &both)),
-        ("cmd", base().config("Cmd", json!(["/bin/sh", "-c", format!("{both} ./fetch")]))),
-        ("provenance", base().attestation("https://slsa.dev/provenance/v1", provenance)),
+        (
+            "cmd",
+            base().config("Cmd", json!(["/bin/sh", "-c", format!("{both} ./fetch")])),
+        ),
+        (
+            "provenance",
+            base().attestation("https://slsa.dev/provenance/v1", provenance),
+        ),
     ] {
         let run = layersift(["scan", "image.tar", "--format", "json"])
             .file("image.tar", image.oci_archive())
@@ -143,7 +211,10 @@ fn a_key_in_metadata_alone_is_found() {
 fn halves_in_the_environment_and_in_a_file_are_one_finding() {
     let (_, id, secret) = boto();
     let image = base()
-        .layer([file("root/.boto", format!("[Credentials]\ngs_secret_access_key = {secret}\n"))])
+        .layer([file(
+            "root/.boto",
+            format!("[Credentials]\ngs_secret_access_key = {secret}\n"),
+        )])
         .layer([whiteout("root/.boto")])
         .env(&format!("GS_ACCESS_KEY_ID={id}"));
     let report = scan(&image, 1);

@@ -15,17 +15,28 @@ fn app(packing: Packing) -> Images {
     let key = secrets.private_key();
     images([image()
         .named("registry.example.com/acme/app:1.4")
-        .layer([directory("usr/lib"), symlink("lib", "usr/lib"), file("usr/lib/token", format!("token={token}\n"))])
+        .layer([
+            directory("usr/lib"),
+            symlink("lib", "usr/lib"),
+            file("usr/lib/token", format!("token={token}\n")),
+        ])
         .created_by("COPY rootfs / # buildkit")
         .packed(packing)
         .layer([
-            file("root/.boto", format!("gs_access_key_id = {id}\ngs_secret_access_key = {secret}\n")),
+            file(
+                "root/.boto",
+                format!("gs_access_key_id = {id}\ngs_secret_access_key = {secret}\n"),
+            ),
             file("etc/ssl/server.key", &key).mode(0o600),
             hard_link("srv/server.key", "etc/ssl/server.key"),
         ])
         .created_by("COPY secrets / # buildkit")
         .packed(packing)
-        .layer([whiteout("root/.boto"), whiteout("etc/ssl/server.key"), file("lib/token", "")])
+        .layer([
+            whiteout("root/.boto"),
+            whiteout("etc/ssl/server.key"),
+            file("lib/token", ""),
+        ])
         .created_by("RUN /bin/sh -c cleanup # buildkit")
         .packed(packing)
         .env(&format!("GITHUB_TOKEN={token}"))])
@@ -51,16 +62,32 @@ fn every_source_gives_the_same_findings() {
         let app = app(packing);
         let archive = |bytes: Vec<u8>| findings(layersift(["scan", "image.tar"]).file("image.tar", bytes));
         let expected = archive(app.oci_archive());
-        assert_eq!(archive(app.containerd_archive()), expected, "containerd store, {packing:?}");
-        assert_eq!(archive(app.docker_archive()), expected, "docker save, {packing:?}");
-        assert_eq!(archive(app.podman_archive()), expected, "podman save, {packing:?}");
+        assert_eq!(
+            archive(app.containerd_archive()),
+            expected,
+            "containerd store, {packing:?}"
+        );
+        assert_eq!(
+            archive(app.docker_archive()),
+            expected,
+            "docker save, {packing:?}"
+        );
+        assert_eq!(
+            archive(app.podman_archive()),
+            expected,
+            "podman save, {packing:?}"
+        );
         for (form, bytes) in [
             ("docker save", app.docker_archive()),
             ("containerd store", app.containerd_archive()),
             ("podman save", app.podman_archive()),
             ("OCI archive", app.oci_archive()),
         ] {
-            assert_eq!(findings(layersift(["scan", "-"]).stdin(bytes)), expected, "{form} on stdin, {packing:?}");
+            assert_eq!(
+                findings(layersift(["scan", "-"]).stdin(bytes)),
+                expected,
+                "{form} on stdin, {packing:?}"
+            );
         }
         let layout = layersift(["scan", "layout"]);
         app.write_oci_layout(&layout.path("layout"));
@@ -77,9 +104,15 @@ fn every_source_gives_the_same_findings() {
 
 #[test]
 fn compressions_and_members_agree() {
-    let of = |packing| findings(layersift(["scan", "image.tar"]).file("image.tar", app(packing).oci_archive()));
+    let of =
+        |packing| findings(layersift(["scan", "image.tar"]).file("image.tar", app(packing).oci_archive()));
     let expected = of(Packing::Plain);
-    for packing in [Packing::Gzip, Packing::GzipMembers, Packing::Zstd, Packing::ZstdChunked] {
+    for packing in [
+        Packing::Gzip,
+        Packing::GzipMembers,
+        Packing::Zstd,
+        Packing::ZstdChunked,
+    ] {
         assert_eq!(of(packing), expected, "{packing:?}");
     }
 }

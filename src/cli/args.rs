@@ -125,7 +125,12 @@ pub(super) struct ScanArgs {
     #[arg(long, value_name = "HOST", help_heading = "Registry")]
     pub(super) insecure: Vec<String>,
     /// Log in with this name; the password is read with --password-stdin.
-    #[arg(long, value_name = "NAME", requires = "password_stdin", help_heading = "Registry")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "password_stdin",
+        help_heading = "Registry"
+    )]
     pub(super) username: Option<String>,
     /// Read the password of --username from standard input.
     #[arg(long, requires = "username", help_heading = "Registry")]
@@ -175,7 +180,11 @@ pub(super) struct ShowArgs {
 fn version() -> &'static str {
     static VERSION: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     VERSION.get_or_init(|| {
-        format!("{} (rules {})", env!("CARGO_PKG_VERSION"), crate::rules::RuleSet::builtin().hash())
+        format!(
+            "{} (rules {})",
+            env!("CARGO_PKG_VERSION"),
+            crate::rules::RuleSet::builtin().hash()
+        )
     })
 }
 
@@ -187,7 +196,9 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3600,
         _ => return Err("expected a time such as `90s`, `10m` or `1h`".to_owned()),
     };
-    let number: u64 = number.parse().map_err(|_| "expected a number and a unit, such as `90s`".to_owned())?;
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "expected a number and a unit, such as `90s`".to_owned())?;
     Ok(Duration::from_secs(number.saturating_mul(seconds)))
 }
 

@@ -21,14 +21,34 @@ pub(super) fn run(args: &CatArgs, output: &OutputArgs, messages: &Messages) -> a
     let Access::Random(source) = opened.access else {
         bail!("`cat` needs an image that can be read twice: save the stream to a file first");
     };
-    let platforms = args.platform.clone().map_or(PlatformSelector::All, |platform| PlatformSelector::Only(vec![platform]));
+    let platforms = args.platform.clone().map_or(PlatformSelector::All, |platform| {
+        PlatformSelector::Only(vec![platform])
+    });
     let resolved = source.resolve(&platforms, &limits)?;
     let [image] = resolved.images.as_slice() else {
-        let names: Vec<String> = resolved.images.iter().filter_map(|image| image.platform.as_ref()).map(ToString::to_string).collect();
-        bail!("`{}` is {} images: choose one with --platform ({})", source::printable(&args.target), resolved.images.len(), names.join(", "));
+        let names: Vec<String> = resolved
+            .images
+            .iter()
+            .filter_map(|image| image.platform.as_ref())
+            .map(ToString::to_string)
+            .collect();
+        bail!(
+            "`{}` is {} images: choose one with --platform ({})",
+            source::printable(&args.target),
+            resolved.images.len(),
+            names.join(", ")
+        );
     };
-    let Some(layer) = args.layer.checked_sub(1).and_then(|index| image.layers.get(index)) else {
-        bail!("the image has {} layers, and `--layer {}` is none of them", image.layers.len(), args.layer);
+    let Some(layer) = args
+        .layer
+        .checked_sub(1)
+        .and_then(|index| image.layers.get(index))
+    else {
+        bail!(
+            "the image has {} layers, and `--layer {}` is none of them",
+            image.layers.len(),
+            args.layer
+        );
     };
     let mut blob = source.blob(&layer.blob, layer.descriptor.as_ref())?;
     let mut stdout = std::io::stdout().lock();
@@ -45,9 +65,15 @@ pub(super) fn run(args: &CatArgs, output: &OutputArgs, messages: &Messages) -> a
     .with_context(|| format!("cannot read layer {}", args.layer))?;
     stdout.flush().context("cannot write to standard output")?;
     match found {
-        0 => bail!("layer {} has no file `{}`", args.layer, text::escape(args.path.as_bytes())),
+        0 => bail!(
+            "layer {} has no file `{}`",
+            args.layer,
+            text::escape(args.path.as_bytes())
+        ),
         1 => {}
-        several if !output.quiet => messages.note(format!("the layer has this file {several} times; all are printed")),
+        several if !output.quiet => messages.note(format!(
+            "the layer has this file {several} times; all are printed"
+        )),
         _ => {}
     }
     Ok(Exit::Clean)

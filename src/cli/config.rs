@@ -36,10 +36,14 @@ struct ScanTable {
 
 /// Fills what the command line left open from the file it names.
 pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
-    let Some(path) = args.config.clone() else { return Ok(()) };
+    let Some(path) = args.config.clone() else {
+        return Ok(());
+    };
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let file: File = toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        let line = error
+            .span()
+            .map_or(1, |span| text[..span.start].lines().count().max(1));
         anyhow!("{}:{line}: {}", path.display(), error.message())
     })?;
     let table = file.scan;
@@ -50,12 +54,23 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
     fill(&mut args.rule, &table.rule, &path, "rule")?;
     fill(&mut args.no_rule, &table.no_rule, &path, "no-rule")?;
     fill(&mut args.insecure, &table.insecure, &path, "insecure")?;
-    fill(&mut args.trusted_realm, &table.trusted_realm, &path, "trusted-realm")?;
+    fill(
+        &mut args.trusted_realm,
+        &table.trusted_realm,
+        &path,
+        "trusted-realm",
+    )?;
     if args.min_confidence.is_none() {
-        args.min_confidence = table.min_confidence.map(|text| parse(&text, &path, "min-confidence")).transpose()?;
+        args.min_confidence = table
+            .min_confidence
+            .map(|text| parse(&text, &path, "min-confidence"))
+            .transpose()?;
     }
     if args.severity.is_none() {
-        args.severity = table.severity.map(|text| parse(&text, &path, "severity")).transpose()?;
+        args.severity = table
+            .severity
+            .map(|text| parse(&text, &path, "severity"))
+            .transpose()?;
     }
     if args.rules.is_empty() {
         // A file names others relative to itself, so that it means the same from every folder.
@@ -72,7 +87,10 @@ where
     T::Err: std::fmt::Display,
 {
     if option.is_empty() {
-        *option = texts.iter().map(|text| parse(text, path, key)).collect::<anyhow::Result<_>>()?;
+        *option = texts
+            .iter()
+            .map(|text| parse(text, path, key))
+            .collect::<anyhow::Result<_>>()?;
     }
     Ok(())
 }
@@ -81,5 +99,6 @@ fn parse<T: FromStr>(text: &str, path: &Path, key: &str) -> anyhow::Result<T>
 where
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|error| anyhow!("{}: `{key}`: `{text}`: {error}", path.display()))
+    text.parse()
+        .map_err(|error| anyhow!("{}: `{key}`: `{text}`: {error}", path.display()))
 }

@@ -38,7 +38,11 @@ impl Exit {
 
     /// The code for an error that ended a command.
     pub(super) fn of(error: &anyhow::Error) -> Self {
-        if error.downcast_ref::<crate::source::SourceError>().is_some() { Self::Unresolved } else { Self::Usage }
+        if error.downcast_ref::<crate::source::SourceError>().is_some() {
+            Self::Unresolved
+        } else {
+            Self::Usage
+        }
     }
 }
 

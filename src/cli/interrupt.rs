@@ -21,24 +21,28 @@ impl Interrupt {
     pub(super) fn watch_signals(&self) -> std::io::Result<()> {
         let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
         let this = self.clone();
-        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            for signal in signals.forever() {
-                if this.signal.swap(signal, Ordering::SeqCst) != 0 {
-                    exit::now(Exit::Interrupted(signal));
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                for signal in signals.forever() {
+                    if this.signal.swap(signal, Ordering::SeqCst) != 0 {
+                        exit::now(Exit::Interrupted(signal));
+                    }
+                    this.cancelled.store(true, Ordering::SeqCst);
                 }
-                this.cancelled.store(true, Ordering::SeqCst);
-            }
-        })?;
+            })?;
         Ok(())
     }
 
     /// Ends the scan after `limit`.
     pub(super) fn after(&self, limit: Duration) -> std::io::Result<()> {
         let cancelled = Arc::clone(&self.cancelled);
-        std::thread::Builder::new().name("time limit".to_owned()).spawn(move || {
-            std::thread::sleep(limit);
-            cancelled.store(true, Ordering::SeqCst);
-        })?;
+        std::thread::Builder::new()
+            .name("time limit".to_owned())
+            .spawn(move || {
+                std::thread::sleep(limit);
+                cancelled.store(true, Ordering::SeqCst);
+            })?;
         Ok(())
     }
 

@@ -16,7 +16,10 @@ pub(super) struct Messages {
 
 impl Messages {
     pub(super) fn new(output: &OutputArgs) -> Self {
-        Self { quiet: output.quiet, color: colored(output.color, std::io::stderr().is_terminal()) }
+        Self {
+            quiet: output.quiet,
+            color: colored(output.color, std::io::stderr().is_terminal()),
+        }
     }
 
     /// Prints an error with its causes, one line each, and a hint where there is a next step. Never silenced.
@@ -66,13 +69,19 @@ impl Messages {
     }
 
     fn label(&self, text: &str, color: &str) -> String {
-        if self.color { format!("\u{1b}[1;{color}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.color {
+            format!("\u{1b}[1;{color}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
 /// A next step for whoever meets this error.
 fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    error.downcast_ref::<crate::source::SourceError>().and_then(crate::source::SourceError::hint)
+    error
+        .downcast_ref::<crate::source::SourceError>()
+        .and_then(crate::source::SourceError::hint)
 }
 
 /// Whether to use colour: as asked, else on terminals unless `NO_COLOR` is set (no-color.org).
@@ -87,7 +96,11 @@ pub(super) fn colored(choice: ColorChoice, terminal: bool) -> bool {
 /// Prints what clap says of a wrong command line, or the help that was asked for.
 pub(super) fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
-    if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS }
+    if error.use_stderr() {
+        Exit::Usage.into()
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 /// Panics say where they happened and nothing else: a panic's text could hold bytes of an image.

@@ -19,11 +19,17 @@ impl Bars {
     pub(super) fn new() -> Self {
         let both = indicatif::MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
         let read = both.add(ProgressBar::no_length());
-        read.set_style(style("reading   {bytes:>10} of {total_bytes} {wide_bar} {bytes_per_sec} {msg}"));
+        read.set_style(style(
+            "reading   {bytes:>10} of {total_bytes} {wide_bar} {bytes_per_sec} {msg}",
+        ));
         let searched = both.add(ProgressBar::no_length());
         searched.set_style(style("searching {bytes:>10} {spinner} {bytes_per_sec}"));
         searched.enable_steady_tick(Duration::from_millis(200));
-        Self { read, searched, _both: both }
+        Self {
+            read,
+            searched,
+            _both: both,
+        }
     }
 
     pub(super) fn finish(&self) {

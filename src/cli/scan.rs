@@ -16,9 +16,10 @@ use crate::finding::{Fingerprinter, Report, Reveal};
 use crate::limits::Limits;
 use crate::oci::PlatformSelector;
 use crate::policy::{Policy, Verdict};
-use crate::report::{self, Format, Output, RuleNotes, Settings};
+use crate::report::{self, Format, Output, Settings};
 use crate::rules::{RuleId, RuleSet};
 use crate::scan::{Scan, Target};
+use crate::source::registry::Credentials;
 use crate::source::{self, OpenOptions};
 
 /// The environment variable that holds the key of fingerprints.
@@ -31,17 +32,27 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
     config::apply(&mut args)?;
     let rules = Arc::new(load_rules(&args.rules)?);
     let policy = policy(&args, &rules)?;
-    let reveal = if args.show_secrets { Reveal::Plain } else { Reveal::Redacted };
+    let reveal = if args.show_secrets {
+        Reveal::Plain
+    } else {
+        Reveal::Redacted
+    };
     let mut sinks = sinks(&args.format, reveal)?;
     let options = open_options(&args)?;
 
     let interrupt = Interrupt::default();
     interrupt.watch_signals().context("cannot watch for signals")?;
     if let Some(limit) = args.timeout {
-        interrupt.after(limit).context("cannot start the clock of --timeout")?;
+        interrupt
+            .after(limit)
+            .context("cannot start the clock of --timeout")?;
     }
     let mut scan = Scan::new(Arc::clone(&rules))
-        .platforms(if args.platform.is_empty() { PlatformSelector::All } else { PlatformSelector::Only(args.platform) })
+        .platforms(if args.platform.is_empty() {
+            PlatformSelector::All
+        } else {
+            PlatformSelector::Only(args.platform)
+        })
         .fingerprinter(fingerprinter(args.fingerprint_key_file.as_deref())?)
         .cancelled(Arc::clone(&interrupt.cancelled));
     if let Some(jobs) = args.jobs {
@@ -66,11 +77,11 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
     }
     let (report, verdict) = policy.judge(report?);
     tell_failures(&report, messages);
-    let notes = RuleNotes::of(&rules);
+    let notes = report::notes(&rules);
     for (format, sink) in &mut sinks {
         let settings = Settings {
             rules: &notes,
-            width: terminal_width().unwrap_or(PLAIN_WIDTH),
+            width: terminal_width(),
             colour: colored(output.color, std::io::stdout().is_terminal()),
         };
         let written = (format.reporter)(settings).write(&report, &verdict, reveal, sink);
@@ -110,15 +121,18 @@ pub(super) fn load_rules(files: &[PathBuf]) -> anyhow::Result<RuleSet> {
     let texts = files
         .iter()
         .map(|path| {
-            let text =
-                std::fs::read_to_string(path).with_context(|| format!("cannot read the rules `{}`", path.display()))?;
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the rules `{}`", path.display()))?;
             Ok((path.display().to_string(), text))
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     RuleSet::load(&texts).map_err(|error| {
         let mut text = error.to_string();
         for problem in &error.problems {
-            text.push_str(&format!("\n  {}:{}: {}", problem.file, problem.line, problem.message));
+            text.push_str(&format!(
+                "\n  {}:{}: {}",
+                problem.file, problem.line, problem.message
+            ));
             if let Some(hint) = &problem.hint {
                 text.push_str(&format!("\n    hint: {hint}"));
             }
@@ -163,7 +177,11 @@ fn sinks(formats: &[String], reveal: Reveal) -> anyhow::Result<Vec<(&'static For
         };
         let format = report::format(name).with_context(|| {
             let names: Vec<&str> = report::TABLE.iter().map(|format| format.name).collect();
-            format!("no format is called `{}` (there are {})", crate::text::escape(name.as_bytes()), names.join(", "))
+            format!(
+                "no format is called `{}` (there are {})",
+                crate::text::escape(name.as_bytes()),
+                names.join(", ")
+            )
         })?;
         let sink = match path {
             Some("") => bail!("`--format {text}` names no file"),
@@ -182,7 +200,10 @@ fn sinks(formats: &[String], reveal: Reveal) -> anyhow::Result<Vec<(&'static For
 }
 
 fn open_options(args: &ScanArgs) -> anyhow::Result<OpenOptions> {
-    let mut options = OpenOptions { limits: Limits::default(), ..OpenOptions::default() };
+    let mut options = OpenOptions {
+        limits: Limits::default(),
+        ..OpenOptions::default()
+    };
     options.registry.insecure = args.insecure.clone();
     options.registry.trusted_realms = args.trusted_realm.clone();
     if let Some(username) = &args.username {
@@ -190,9 +211,15 @@ fn open_options(args: &ScanArgs) -> anyhow::Result<OpenOptions> {
             bail!("standard input cannot be both an image (`-`) and a password (`--password-stdin`)");
         }
         let mut password = String::new();
-        std::io::stdin().take(64 * 1024).read_to_string(&mut password).context("cannot read the password")?;
+        std::io::stdin()
+            .take(64 * 1024)
+            .read_to_string(&mut password)
+            .context("cannot read the password")?;
         let password = password.trim_end_matches(['\r', '\n']);
-        options.registry.credentials = Some(source::Credentials::basic(username, password));
+        options.registry.credentials = Some(Credentials {
+            username: username.clone(),
+            password: password.to_owned(),
+        });
     }
     Ok(options)
 }
@@ -200,7 +227,8 @@ fn open_options(args: &ScanArgs) -> anyhow::Result<OpenOptions> {
 fn fingerprinter(file: Option<&Path>) -> anyhow::Result<Fingerprinter> {
     let key = match file {
         Some(path) => {
-            let key = std::fs::read(path).with_context(|| format!("cannot read the key `{}`", path.display()))?;
+            let key =
+                std::fs::read(path).with_context(|| format!("cannot read the key `{}`", path.display()))?;
             Some(key.trim_ascii_end().to_vec())
         }
         None => std::env::var_os(FINGERPRINT_KEY).map(|key| key.into_encoded_bytes()),
@@ -213,8 +241,7 @@ fn fingerprinter(file: Option<&Path>) -> anyhow::Result<Fingerprinter> {
     }
 }
 
-/// The columns of the terminal a report is read on.
-fn terminal_width() -> Option<usize> {
-    let (width, _) = terminal_size::terminal_size_of(std::io::stdout())?;
-    Some(usize::from(width.0))
+/// The columns of the terminal a report is read on, or a fixed number where it is none.
+pub(super) fn terminal_width() -> usize {
+    terminal_size::terminal_size_of(std::io::stdout()).map_or(PLAIN_WIDTH, |(width, _)| usize::from(width.0))
 }

@@ -1,11 +1,39 @@
 //! `layersift show FINGERPRINT --in REPORT`: one finding of a report that was written before. Does not open the image
 //! again; `layersift cat` does.
 
+use std::io::{IsTerminal as _, Write as _};
+
+use anyhow::Context as _;
+
+use super::args::{OutputArgs, ShowArgs};
+use super::exit::Exit;
+use super::messages::colored;
+use super::scan::terminal_width;
 use crate::finding::{Fingerprint, Reveal};
 use crate::report::human;
 use crate::report::json::{self, ReadError};
-use crate::report::{Settings, wire};
+use crate::report::{self, Settings, wire};
+use crate::rules::RuleSet;
 use crate::text;
+
+/// Prints the finding, its secrets redacted.
+pub(super) fn run(args: &ShowArgs, output: &OutputArgs) -> anyhow::Result<Exit> {
+    let name = args.report.display();
+    let report = std::fs::read(&args.report).with_context(|| format!("cannot read the report `{name}`"))?;
+    let mut stdout = std::io::stdout().lock();
+    let rules = report::notes(&RuleSet::builtin());
+    let settings = Settings {
+        rules: &rules,
+        width: terminal_width(),
+        colour: colored(output.color, stdout.is_terminal()),
+    };
+    let text = show(&report, &args.fingerprint, Reveal::Redacted, &settings)
+        .with_context(|| format!("cannot show a finding of `{name}`"))?;
+    stdout
+        .write_all(text.as_bytes())
+        .context("cannot write to standard output")?;
+    Ok(Exit::Clean)
+}
 
 /// Why there is nothing to show.
 #[derive(Debug, thiserror::Error)]

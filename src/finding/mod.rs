@@ -7,12 +7,12 @@ mod report;
 mod secret;
 mod status;
 
+pub use crate::text::Location;
 pub use coverage::{Coverage, Skip, SkipKind, SkipReason};
 pub use fingerprint::{Fingerprint, Fingerprinter, Scheme};
 pub use report::{
-    Companion, Counters, EntryFacts, Finding, ImageSummary, LayerSummary, Line, Occurrence, Origin,
-    Report, TargetSummary, Verification,
+    Companion, Counters, EntryFacts, Finding, ImageSummary, LayerSummary, Line, Occurrence, Origin, Report,
+    TargetSummary, Verification,
 };
-pub use crate::text::Location;
 pub use secret::{Reveal, Secret};
 pub use status::{DeletedBy, MetadataUse, Status};

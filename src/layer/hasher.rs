@@ -46,7 +46,10 @@ fn hash(pieces: &Receiver<Piece>, stored: Algorithm, decoded: Algorithm) -> Dige
             Piece::Decoded(buffer, range) => decoded.update(&buffer.bytes()[range]),
         }
     }
-    Digests { stored: stored.finish(), decoded: DiffId(decoded.finish()) }
+    Digests {
+        stored: stored.finish(),
+        decoded: DiffId(decoded.finish()),
+    }
 }
 
 /// A reader that sends what it reads to the hasher too, and counts it.
@@ -64,7 +67,15 @@ pub(super) struct Tee<R> {
 
 impl<R: Read> Tee<R> {
     pub(super) fn new(inner: R, hasher: SyncSender<Piece>, limit: u64) -> Self {
-        Self { inner, hasher, block: Arc::default(), position: 0, failure: None, count: 0, limit }
+        Self {
+            inner,
+            hasher,
+            block: Arc::default(),
+            position: 0,
+            failure: None,
+            count: 0,
+            limit,
+        }
     }
 
     fn refill(&mut self) -> io::Result<()> {
@@ -75,7 +86,9 @@ impl<R: Read> Tee<R> {
             Ok(block) => block,
             Err(_) => Vec::new(),
         };
-        let room = usize::try_from(self.limit.saturating_sub(self.count)).unwrap_or(usize::MAX).min(BLOCK);
+        let room = usize::try_from(self.limit.saturating_sub(self.count))
+            .unwrap_or(usize::MAX)
+            .min(BLOCK);
         block.resize(room, 0);
         let mut filled = 0;
         while filled < block.len() {

@@ -7,9 +7,9 @@ use crate::limits::Limits;
 use crate::text::lines::Tally;
 use crate::text::{Location, context};
 
+use super::Carrier;
 use super::record::LayerCandidate;
 use super::window::Cut;
-use super::Carrier;
 
 /// What the search of one window gave.
 pub(super) struct Examined {
@@ -24,7 +24,12 @@ pub(super) struct Examined {
 impl Examined {
     /// A window whose search broke off.
     pub(super) fn lost(cut: &Cut) -> Self {
-        Self { index: cut.index, found: Vec::new(), open: None, lost_bytes: cut.owned.end - cut.owned.start }
+        Self {
+            index: cut.index,
+            found: Vec::new(),
+            open: None,
+            lost_bytes: cut.owned.end - cut.owned.start,
+        }
     }
 }
 
@@ -47,7 +52,11 @@ struct Open {
 pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limits: &Limits) -> Examined {
     let bytes = cut.buffer.bytes();
     let start = cut.buffer.start();
-    let window = Window { start, bytes, owned: cut.owned.clone() };
+    let window = Window {
+        start,
+        bytes,
+        owned: cut.owned.clone(),
+    };
     let mut candidates = Vec::new();
     matcher.scan(&window, cut, scratch, &mut candidates);
     candidates.sort_by_key(Candidate::order);
@@ -66,11 +75,20 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
             let location = |at: &std::ops::Range<u64>| Location {
                 length: at.end - at.start,
                 offset: at.start,
-                file_offset: if span.carrier.is_file() { span.file_offset + (at.start - region) } else { 0 },
+                file_offset: if span.carrier.is_file() {
+                    span.file_offset + (at.start - region)
+                } else {
+                    0
+                },
                 ..Location::default()
             };
             let mut before = vec![tally(region, candidate.at.start)];
-            before.extend(candidate.companions.iter().map(|companion| tally(region, companion.at.start)));
+            before.extend(
+                candidate
+                    .companions
+                    .iter()
+                    .map(|companion| tally(region, companion.at.start)),
+            );
             let clip = |offset: u64| (offset.clamp(start, start + bytes.len() as u64) - start) as usize;
             let context = context::around(
                 &bytes[clip(region)..clip(span.span.end)],
@@ -87,7 +105,11 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
                     carrier: span.carrier,
                     entry: span.entry,
                     location: location(&candidate.at),
-                    companions: candidate.companions.iter().map(|companion| location(&companion.at)).collect(),
+                    companions: candidate
+                        .companions
+                        .iter()
+                        .map(|companion| location(&companion.at))
+                        .collect(),
                     context,
                     candidate,
                 },
@@ -100,13 +122,20 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
         .filter(|last| *last >= start)
         .and_then(|last| cut.span_at(last))
         .map(|number| &cut.spans[number as usize])
-        .filter(|span| span.span.end > cut.next_start && span.carrier != Carrier::Tar(crate::tar::RegionKind::Header))
+        .filter(|span| {
+            span.span.end > cut.next_start && span.carrier != Carrier::Tar(crate::tar::RegionKind::Header)
+        })
         .map(|span| Open {
             region: span.span.start,
             lines: tally(span.span.start, cut.next_start.min(start + bytes.len() as u64)),
             continued: span.span.start < start,
         });
-    Examined { index: cut.index, found, open, lost_bytes: 0 }
+    Examined {
+        index: cut.index,
+        found,
+        open,
+        lost_bytes: 0,
+    }
 }
 
 /// Puts the results of windows in order, whatever order they come in, so that limits cut the same candidates however
@@ -160,7 +189,12 @@ impl<'a> Merger<'a> {
             _ => Tally::default(),
         };
         for found in examined.found {
-            let Found { mut candidate, region, before, continued } = found;
+            let Found {
+                mut candidate,
+                region,
+                before,
+                continued,
+            } = found;
             let base = earlier(region, continued, self.open);
             let mut tallies = before.into_iter();
             for location in std::iter::once(&mut candidate.location).chain(&mut candidate.companions) {
@@ -171,14 +205,23 @@ impl<'a> Merger<'a> {
             self.keep(candidate);
         }
         self.open = examined.open.map(|open| {
-            (open.region, earlier(open.region, open.continued, self.open).then(open.lines))
+            (
+                open.region,
+                earlier(open.region, open.continued, self.open).then(open.lines),
+            )
         });
     }
 
     fn keep(&mut self, candidate: LayerCandidate) {
         // One credential can be found from two literals in two windows.
         let order = candidate.candidate.order();
-        if self.candidates.iter().rev().take(64).any(|known| known.candidate.order() == order) {
+        if self
+            .candidates
+            .iter()
+            .rev()
+            .take(64)
+            .any(|known| known.candidate.order() == order)
+        {
             return;
         }
         if self.entry != candidate.entry {

@@ -66,7 +66,15 @@ impl<'a> LayerReader<'a> {
         pool: &'a rayon::ThreadPool,
         cancelled: &'a AtomicBool,
     ) -> Self {
-        Self { matcher, limits, budget, pool, cancelled, buffers: Arc::default(), scratches: Mutex::default() }
+        Self {
+            matcher,
+            limits,
+            budget,
+            pool,
+            cancelled,
+            buffers: Arc::default(),
+            scratches: Mutex::default(),
+        }
     }
 
     /// Reads a blob to its end and says what is in it.
@@ -91,11 +99,16 @@ impl<'a> LayerReader<'a> {
                 ended: false,
             };
             let mut tee = Tee::new(blob, sender, limit);
-            let outcome =
-                catch_unwind(AssertUnwindSafe(|| self.pool.in_place_scope(|tasks| pass.run(&mut tee, tasks))));
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                self.pool.in_place_scope(|tasks| pass.run(&mut tee, tasks))
+            }));
             let framed = outcome.unwrap_or_else(|_| {
                 pass.ended = false;
-                pass.lose("panic", None, "an internal error ended the reading of this layer".to_owned());
+                pass.lose(
+                    "panic",
+                    None,
+                    "an internal error ended the reading of this layer".to_owned(),
+                );
                 Framed::default()
             });
             let stored_bytes = tee.count;
@@ -107,12 +120,24 @@ impl<'a> LayerReader<'a> {
     }
 
     fn search(&self, cut: &Cut, merger: &Mutex<Merger<'_>>) {
-        let scratch = self.scratches.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let scratch = self
+            .scratches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         let mut scratch = scratch.unwrap_or_default();
-        let examined = catch_unwind(AssertUnwindSafe(|| examine(cut, self.matcher, &mut scratch, self.limits)));
+        let examined = catch_unwind(AssertUnwindSafe(|| {
+            examine(cut, self.matcher, &mut scratch, self.limits)
+        }));
         let examined = examined.unwrap_or_else(|_| Examined::lost(cut));
-        merger.lock().unwrap_or_else(PoisonError::into_inner).add(examined);
-        self.scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        merger
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(examined);
+        self.scratches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(scratch);
     }
 }
 
@@ -160,7 +185,11 @@ impl<'r, 'a: 'r> Pass<'r, 'a> {
         self.codec = decoder.codec();
         loop {
             if self.reader.cancelled.load(Ordering::Relaxed) {
-                self.lose("interrupted", None, "the scan was ended before the layer was read".to_owned());
+                self.lose(
+                    "interrupted",
+                    None,
+                    "the scan was ended before the layer was read".to_owned(),
+                );
                 return Ok(());
             }
             let step = decoder.step(windower.space(), &mut piece)?;
@@ -207,7 +236,9 @@ impl<'r, 'a: 'r> Pass<'r, 'a> {
         let (reader, merger) = (self.reader, self.merger);
         self.progress.decoded(cut.fresh.len() as u64);
         reader.budget.take(WINDOW as u64);
-        let _ = self.sender.send(Piece::Decoded(Arc::clone(&cut.buffer), cut.fresh.clone()));
+        let _ = self
+            .sender
+            .send(Piece::Decoded(Arc::clone(&cut.buffer), cut.fresh.clone()));
         tasks.spawn(move |_| {
             let _given_back = GiveBack(reader.budget);
             reader.search(&cut, merger);
@@ -226,7 +257,12 @@ impl<'r, 'a: 'r> Pass<'r, 'a> {
     }
 
     fn lose(&mut self, reason: &'static str, bytes: Option<u64>, detail: String) {
-        self.skips.push(LayerSkip { severeness: Severeness::Incomplete, reason, bytes, detail });
+        self.skips.push(LayerSkip {
+            severeness: Severeness::Incomplete,
+            reason,
+            bytes,
+            detail,
+        });
     }
 
     /// Notes why the layer was not decompressed to its end, and reads the rest of the blob for its digest.
@@ -288,7 +324,12 @@ fn record(
     digests: Option<hasher::Digests>,
 ) -> LayerRecord {
     let mut skip = |severeness, reason, bytes, detail: String| {
-        read.skips.push(LayerSkip { severeness, reason, bytes, detail });
+        read.skips.push(LayerSkip {
+            severeness,
+            reason,
+            bytes,
+            detail,
+        });
     };
     let (digest, diff_id) = match digests {
         Some(digests) => (digests.stored, digests.decoded),
@@ -301,14 +342,22 @@ fn record(
     };
     for (oddity, offset) in framed.oddities {
         let (severeness, reason, what) = oddity_text(oddity);
-        skip(severeness, reason, None, format!("{what}, at offset {offset} of the uncompressed layer"));
+        skip(
+            severeness,
+            reason,
+            None,
+            format!("{what}, at offset {offset} of the uncompressed layer"),
+        );
     }
     if merged.lost_bytes > 0 {
         let detail = "an internal error ended the search of a part of this layer".to_owned();
         skip(Severeness::Incomplete, "panic", Some(merged.lost_bytes), detail);
     }
     if framed.entries_over > 0 {
-        let detail = format!("{} members beyond the limit have no path and no life", framed.entries_over);
+        let detail = format!(
+            "{} members beyond the limit have no path and no life",
+            framed.entries_over
+        );
         skip(Severeness::Incomplete, LimitHit::Entries.name(), None, detail);
     }
     if merged.over > 0 {
@@ -316,7 +365,10 @@ fn record(
         skip(Severeness::Incomplete, LimitHit::Findings.name(), None, detail);
     }
     if merged.more_in_file > 0 {
-        let detail = format!("{} more matches of a rule in a file that has many", merged.more_in_file);
+        let detail = format!(
+            "{} more matches of a rule in a file that has many",
+            merged.more_in_file
+        );
         skip(Severeness::Note, LimitHit::FindingsPerFile.name(), None, detail);
     }
     let mut candidates = std::mem::take(&mut merged.candidates);
@@ -369,13 +421,34 @@ impl Drop for GiveBack<'_> {
 fn oddity_text(oddity: Oddity) -> (Severeness, &'static str, &'static str) {
     use Severeness::{Incomplete, Note};
     match oddity {
-        Oddity::BodyOfBodiless => (Note, "tar-body-of-bodiless", "a member that can have no content declares a size"),
+        Oddity::BodyOfBodiless => (
+            Note,
+            "tar-body-of-bodiless",
+            "a member that can have no content declares a size",
+        ),
         Oddity::ConcatenatedArchive => (Note, "tar-concatenated", "a second archive follows the first"),
-        Oddity::DuplicateExtension => (Note, "tar-duplicate-extension", "two extended headers give one field"),
-        Oddity::GlobalOverride => (Note, "tar-global-override", "a global header carries a path or a size"),
-        Oddity::MalformedExtension => (Incomplete, "tar-malformed-extension", "an extended header cannot be read"),
+        Oddity::DanglingExtension => (Note, "tar-dangling-extension", "an extended header has no member"),
+        Oddity::DuplicateExtension => (
+            Note,
+            "tar-duplicate-extension",
+            "two extended headers give one field",
+        ),
+        Oddity::GlobalOverride => (
+            Note,
+            "tar-global-override",
+            "a global header carries a path or a size",
+        ),
+        Oddity::MalformedExtension => (
+            Incomplete,
+            "tar-malformed-extension",
+            "an extended header cannot be read",
+        ),
         Oddity::MalformedHeader => (Incomplete, "tar-malformed-header", "a header cannot be read"),
-        Oddity::MixedLongNames => (Note, "tar-mixed-long-names", "two extended headers disagree on a name"),
+        Oddity::MixedLongNames => (
+            Note,
+            "tar-mixed-long-names",
+            "two extended headers disagree on a name",
+        ),
         Oddity::NulInName => (Note, "tar-nul-in-name", "a name goes on behind a NUL byte"),
         Oddity::OversizeExtension => (Incomplete, "tar-header", "an extended header is over the limit"),
         Oddity::OversizeSparseMap => (Incomplete, "sparse-runs", "a sparse map is over the limit"),
@@ -420,12 +493,23 @@ mod tests {
         let rules = rules.retain(|rule| rule.id.0 == "test-token");
         let (matcher, limits) = (Matcher::new(Arc::new(rules)), Limits::default());
         let budget = Budget::new(limits.in_flight_bytes);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build().expect("threads start");
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(jobs)
+            .build()
+            .expect("threads start");
         let cancelled = AtomicBool::new(false);
         let reader = LayerReader::new(&matcher, &limits, &budget, &pool, &cancelled);
-        let claims = Claims { digest: Algorithm::Sha256, diff_id: Algorithm::Sha256, size: None };
+        let claims = Claims {
+            digest: Algorithm::Sha256,
+            diff_id: Algorithm::Sha256,
+            size: None,
+        };
         let record = reader.read(&mut &blob[..], claims, &super::super::Silent);
-        assert_eq!(record.digest, Digest::of(blob), "the blob was not read to its end");
+        assert_eq!(
+            record.digest,
+            Digest::of(blob),
+            "the blob was not read to its end"
+        );
         record
     }
 
@@ -435,7 +519,9 @@ mod tests {
             let mut header = tar::Header::new_gnu();
             header.set_size(content.len() as u64);
             header.set_mode(0o644);
-            builder.append_data(&mut header, path, content.as_slice()).expect("the archive can be written");
+            builder
+                .append_data(&mut header, path, content.as_slice())
+                .expect("the archive can be written");
         }
         builder.into_inner().expect("the archive can be ended")
     }
@@ -448,10 +534,17 @@ mod tests {
 
     fn paths(record: &LayerRecord) -> Vec<(String, u64, u64)> {
         let path = |found: &LayerCandidate| {
-            let row = found.entry.and_then(|entry| record.paths.row(entry)).expect("it is in a file");
+            let row = found
+                .entry
+                .and_then(|entry| record.paths.row(entry))
+                .expect("it is in a file");
             String::from_utf8_lossy(row.path).into_owned()
         };
-        record.candidates.iter().map(|found| (path(found), found.location.line, found.location.column)).collect()
+        record
+            .candidates
+            .iter()
+            .map(|found| (path(found), found.location.line, found.location.column))
+            .collect()
     }
 
     #[test]
@@ -461,7 +554,10 @@ mod tests {
         let record = read(&gzip(&stream), 2);
         assert_eq!(paths(&record), [("etc/config".to_owned(), 3, 11)]);
         assert_eq!(record.diff_id.0, Digest::of(&stream));
-        assert_eq!((record.codec, record.complete, record.searched_bytes), (Codec::Gzip, true, stream.len() as u64));
+        assert_eq!(
+            (record.codec, record.complete, record.searched_bytes),
+            (Codec::Gzip, true, stream.len() as u64)
+        );
         assert_eq!(record.skips, []);
     }
 
@@ -492,7 +588,11 @@ mod tests {
     #[test]
     fn bytes_beside_files_are_searched_and_named() {
         let carriers = |blob: &[u8]| -> Vec<&str> {
-            read(blob, 1).candidates.iter().map(|found| found.carrier.name()).collect()
+            read(blob, 1)
+                .candidates
+                .iter()
+                .map(|found| found.carrier.name())
+                .collect()
         };
         let mut padding = tar(&[("a", b"x".to_vec())]);
         padding[600..600 + TOKEN.len()].copy_from_slice(TOKEN.as_bytes());
@@ -501,9 +601,16 @@ mod tests {
         tail.extend_from_slice(TOKEN.as_bytes());
         assert_eq!(carriers(&tail), ["tar-tail"]);
         assert_eq!(carriers(&tar(&[(TOKEN, Vec::new())])), ["tar-header"]);
-        let mut commented = flate2::GzBuilder::new().comment(TOKEN).write(Vec::new(), flate2::Compression::fast());
-        commented.write_all(&tar(&[("a", Vec::new())])).expect("memory can be written");
-        assert_eq!(carriers(&commented.finish().expect("memory can be written")), ["gzip-comment"]);
+        let mut commented = flate2::GzBuilder::new()
+            .comment(TOKEN)
+            .write(Vec::new(), flate2::Compression::fast());
+        commented
+            .write_all(&tar(&[("a", Vec::new())]))
+            .expect("memory can be written");
+        assert_eq!(
+            carriers(&commented.finish().expect("memory can be written")),
+            ["gzip-comment"]
+        );
         assert_eq!(carriers(format!("no tar, but {TOKEN}").as_bytes()), ["blob"]);
     }
 
@@ -520,7 +627,11 @@ mod tests {
         let record = read(&whole[..whole.len() / 2], 2);
         assert_eq!(paths(&record).len(), 1);
         assert!(!record.complete);
-        assert!(record.skips.iter().any(|skip| skip.reason == "truncated"), "{:?}", record.skips);
+        assert!(
+            record.skips.iter().any(|skip| skip.reason == "truncated"),
+            "{:?}",
+            record.skips
+        );
     }
 
     proptest! {

@@ -24,7 +24,9 @@ pub fn mark(entry: &Entry) -> Mark {
         return Mark::Whiteout(entry.path.as_bytes().to_vec());
     }
     let name = entry.path.file_name();
-    let Some(hidden) = name.strip_prefix(b".wh.") else { return Mark::Entry };
+    let Some(hidden) = name.strip_prefix(b".wh.") else {
+        return Mark::Entry;
+    };
     match hidden {
         b".wh..opq" => Mark::Opaque,
         // `.wh...` and `.wh....` would hide `.` and `..`: the directory itself and its parent.
@@ -80,7 +82,13 @@ mod tests {
 
     #[test]
     fn an_overlayfs_character_device_hides_its_own_name() {
-        assert_eq!(mark(&entry("a/b", EntryKind::Character { zero: true })), Mark::Whiteout(b"a/b".to_vec()));
-        assert_eq!(mark(&entry("a/b", EntryKind::Character { zero: false })), Mark::Entry);
+        assert_eq!(
+            mark(&entry("a/b", EntryKind::Character { zero: true })),
+            Mark::Whiteout(b"a/b".to_vec())
+        );
+        assert_eq!(
+            mark(&entry("a/b", EntryKind::Character { zero: false })),
+            Mark::Entry
+        );
     }
 }

@@ -37,7 +37,12 @@ pub(super) struct Buffer {
 
 impl Buffer {
     fn new(pool: &Arc<BufferPool>, start: u64) -> Self {
-        Self { start, storage: pool.take(), filled: 0, pool: Arc::clone(pool) }
+        Self {
+            start,
+            storage: pool.take(),
+            filled: 0,
+            pool: Arc::clone(pool),
+        }
     }
 
     /// Offset in the stream of the first byte.
@@ -60,7 +65,11 @@ impl Drop for Buffer {
         if storage.len() != WINDOW {
             return;
         }
-        self.pool.0.lock().unwrap_or_else(PoisonError::into_inner).push(storage);
+        self.pool
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(storage);
     }
 }
 
@@ -98,8 +107,17 @@ impl Cut {
 
 /// The text fields of a header block, so that no match reaches from one into the next. Offsets of POSIX.1-1988; the
 /// fields between are numbers.
-const HEADER_FIELDS: [Range<u64>; 9] =
-    [0..100, 100..157, 157..257, 257..265, 265..297, 297..329, 329..345, 345..500, 500..512];
+const HEADER_FIELDS: [Range<u64>; 9] = [
+    0..100,
+    100..157,
+    157..257,
+    257..265,
+    265..297,
+    297..329,
+    329..345,
+    345..500,
+    500..512,
+];
 
 impl Regions for Cut {
     fn at(&self, offset: u64) -> Option<Place> {
@@ -109,13 +127,21 @@ impl Regions for Cut {
             let within = (offset - span.span.start) % 512;
             let block = offset - within;
             let field = HEADER_FIELDS.iter().find(|field| field.contains(&within))?;
-            return Some(Place { region, span: block + field.start..block + field.end });
+            return Some(Place {
+                region,
+                span: block + field.start..block + field.end,
+            });
         }
-        Some(Place { region, span: span.span.clone() })
+        Some(Place {
+            region,
+            span: span.span.clone(),
+        })
     }
 
     fn path(&self, region: u32) -> &[u8] {
-        self.spans.get(region as usize).map_or(b"", |span| &self.paths[span.path.clone()])
+        self.spans
+            .get(region as usize)
+            .map_or(b"", |span| &self.paths[span.path.clone()])
     }
 }
 
@@ -247,7 +273,12 @@ impl Windower {
             Frame::Tar(framer) => framer.finish(&mut self.collected),
         };
         let end = self.buffer.end();
-        let next = Buffer { start: end, storage: Vec::new(), filled: 0, pool: Arc::clone(&self.pool) };
+        let next = Buffer {
+            start: end,
+            storage: Vec::new(),
+            filled: 0,
+            pool: Arc::clone(&self.pool),
+        };
         let cut = self.finish_cut(next, end, 0);
         let collected = self.collected;
         let framed = Framed {
@@ -278,7 +309,9 @@ impl Windower {
         let regions = &mut self.collected.regions;
         // A region ends where it says, or where the next one begins.
         while let Some(first) = regions.front() {
-            let end = regions.get(1).map_or(first.span.end, |second| first.span.end.min(second.span.start));
+            let end = regions
+                .get(1)
+                .map_or(first.span.end, |second| first.span.end.min(second.span.start));
             if end > next_start {
                 break;
             }
@@ -290,7 +323,13 @@ impl Windower {
     /// The regions a window covers, and the paths of their members.
     fn spans(&self, window: Range<u64>) -> (Vec<Span>, Vec<u8>) {
         if matches!(self.frame, Frame::Flat) && self.collected.regions.is_empty() {
-            let span = Span { span: 0..u64::MAX, carrier: self.carrier, entry: None, file_offset: 0, path: 0..0 };
+            let span = Span {
+                span: 0..u64::MAX,
+                carrier: self.carrier,
+                entry: None,
+                file_offset: 0,
+                path: 0..0,
+            };
             return (vec![span], Vec::new());
         }
         let mut paths = Vec::new();
@@ -301,7 +340,9 @@ impl Windower {
             if region.span.start >= window.end {
                 break;
             }
-            let end = regions.get(number + 1).map_or(region.span.end, |next| region.span.end.min(next.span.start));
+            let end = regions
+                .get(number + 1)
+                .map_or(region.span.end, |next| region.span.end.min(next.span.start));
             let path = match (region.entry, &last) {
                 (None, _) => 0..0,
                 (Some(entry), Some((known, path))) if *known == entry => path.clone(),

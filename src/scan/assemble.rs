@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::engine::Scratch;
 use crate::finding::{
-    Counters, Coverage, EntryFacts, Finding, Fingerprint, ImageSummary, LayerSummary, Occurrence, Origin, Report,
-    Secret, Skip, SkipKind, Status, TargetSummary, Verification,
+    Counters, Coverage, EntryFacts, Finding, Fingerprint, ImageSummary, LayerSummary, Occurrence, Origin,
+    Report, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
 };
 use crate::layer::{LayerRecord, Severeness};
 use crate::oci::{BlobKey, Image, Layer, Reference};
@@ -41,8 +41,11 @@ struct Credential {
 
 impl<'s> Assembler<'s> {
     pub(super) fn new(scan: &'s Scan) -> Self {
-        let texts =
-            Texts { matcher: &scan.matcher, columns: scan.limits.snippet_columns, scratch: Scratch::default() };
+        let texts = Texts {
+            matcher: &scan.matcher,
+            columns: scan.limits.snippet_columns,
+            scratch: Scratch::default(),
+        };
         Self {
             scan,
             texts,
@@ -74,7 +77,13 @@ impl<'s> Assembler<'s> {
         let resolved = &gathered.resolved;
         let repository = repository
             .or_else(|| resolved.repository.clone())
-            .or_else(|| resolved.images.iter().flat_map(|image| &image.names).find_map(|name| name_of(name)))
+            .or_else(|| {
+                resolved
+                    .images
+                    .iter()
+                    .flat_map(|image| &image.names)
+                    .find_map(|name| name_of(name))
+            })
             .unwrap_or_else(|| fallback_name(name, kind));
         let target = self.targets.len();
         self.targets.push(TargetSummary {
@@ -88,20 +97,36 @@ impl<'s> Assembler<'s> {
             not_chosen: resolved.not_chosen.clone(),
         });
         for problem in &resolved.problems {
-            self.skip(SkipKind::Incomplete, problem.reason, problem.what.clone(), None, problem.why.clone(), None);
+            self.skip(
+                SkipKind::Incomplete,
+                problem.reason,
+                problem.what.clone(),
+                None,
+                problem.why.clone(),
+                None,
+            );
         }
         self.counters.unused_blobs += gathered.unused;
         for image in &resolved.images {
-            let repository = image.names.iter().find_map(|name| name_of(name)).filter(|_| resolved.images.len() > 1);
-            let repository = repository.filter(|_| resolved.repository.is_none()).unwrap_or_else(|| self.targets[target].repository.clone());
+            let repository = image
+                .names
+                .iter()
+                .find_map(|name| name_of(name))
+                .filter(|_| resolved.images.len() > 1);
+            let repository = repository
+                .filter(|_| resolved.repository.is_none())
+                .unwrap_or_else(|| self.targets[target].repository.clone());
             self.image(target, &repository, image, gathered);
         }
     }
 
     fn image(&mut self, target: usize, repository: &str, image: &Image, gathered: &Gathered) {
         let number = self.images.len();
-        let records: Vec<Option<&Arc<LayerRecord>>> =
-            image.layers.iter().map(|layer| gathered.records.get(&layer.blob)).collect();
+        let records: Vec<Option<&Arc<LayerRecord>>> = image
+            .layers
+            .iter()
+            .map(|layer| gathered.records.get(&layer.blob))
+            .collect();
         let mut summaries = Vec::new();
         for (layer, record) in image.layers.iter().zip(&records) {
             summaries.push(self.layer(number, layer, *record, gathered));
@@ -111,21 +136,41 @@ impl<'s> Assembler<'s> {
         let mut attested = Vec::new();
         for attestation in &image.attestations {
             let place = format!("attestation {}", attestation.descriptor.digest);
-            match (gathered.attestations.get(&attestation.blob), gathered.unread.get(&attestation.blob)) {
+            match (
+                gathered.attestations.get(&attestation.blob),
+                gathered.unread.get(&attestation.blob),
+            ) {
                 (Some(bytes), _) => {
                     let digest = &attestation.descriptor.digest;
                     if !verifies(digest, bytes) {
                         let detail = format!("the content is not what `{digest}` names");
                         let bytes = None;
-                        self.skip(SkipKind::Incomplete, "digest-mismatch", place, bytes, detail, Some(number));
+                        self.skip(
+                            SkipKind::Incomplete,
+                            "digest-mismatch",
+                            place,
+                            bytes,
+                            detail,
+                            Some(number),
+                        );
                     }
-                    let searched = self.texts.of_attestation(bytes, attestation.predicate_type.as_deref());
+                    let searched = self
+                        .texts
+                        .of_attestation(bytes, attestation.predicate_type.as_deref());
                     self.count_text(&searched);
                     attested.push(searched);
                 }
                 (None, unread) => {
-                    let detail = unread.map_or_else(|| "it is not there".to_owned(), SourceError::with_causes);
-                    self.skip(SkipKind::Incomplete, "unread-attestation", place, None, detail, Some(number));
+                    let detail =
+                        unread.map_or_else(|| "it is not there".to_owned(), SourceError::with_causes);
+                    self.skip(
+                        SkipKind::Incomplete,
+                        "unread-attestation",
+                        place,
+                        None,
+                        detail,
+                        Some(number),
+                    );
                 }
             }
         }
@@ -159,7 +204,10 @@ impl<'s> Assembler<'s> {
         let place = format!("layer {} ({})", layer.ordinal, layer.blob);
         let mut summary = LayerSummary {
             ordinal: layer.ordinal,
-            digest: layer.descriptor.as_ref().map(|descriptor| descriptor.digest.clone()),
+            digest: layer
+                .descriptor
+                .as_ref()
+                .map(|descriptor| descriptor.digest.clone()),
             diff_id: layer.diff_id.clone(),
             compression: String::new(),
             stored_bytes: layer.descriptor.as_ref().map_or(0, |descriptor| descriptor.size),
@@ -174,7 +222,10 @@ impl<'s> Assembler<'s> {
         let Some(record) = record else {
             let (reason, detail) = match gathered.unread.get(&layer.blob) {
                 Some(error) => ("unreadable-blob", error.with_causes()),
-                None => ("not-read", "it is not there, or the scan ended before it was read".to_owned()),
+                None => (
+                    "not-read",
+                    "it is not there, or the scan ended before it was read".to_owned(),
+                ),
             };
             let bytes = layer.descriptor.as_ref().map(|descriptor| descriptor.size);
             self.skip(SkipKind::Incomplete, reason, place, bytes, detail, Some(image));
@@ -192,7 +243,14 @@ impl<'s> Assembler<'s> {
             Severeness::Note => SkipKind::Note,
         };
         for skip in &record.skips {
-            self.skip(kind(skip.severeness), skip.reason, place.clone(), skip.bytes, skip.detail.clone(), Some(image));
+            self.skip(
+                kind(skip.severeness),
+                skip.reason,
+                place.clone(),
+                skip.bytes,
+                skip.detail.clone(),
+                Some(image),
+            );
         }
         if self.counted.insert(layer.blob.to_string()) {
             self.counters.blobs += 1;
@@ -230,13 +288,20 @@ impl<'s> Assembler<'s> {
         if let Some(descriptor) = &layer.descriptor
             && descriptor.size != record.stored_bytes
         {
-            let read = if record.stored_bytes > descriptor.size { "more" } else { "fewer" };
+            let read = if record.stored_bytes > descriptor.size {
+                "more"
+            } else {
+                "fewer"
+            };
             let detail = format!("the descriptor says {} bytes, there are {read}", descriptor.size);
             failures.push(("size-mismatch", detail));
         }
         if let Some(diff_id) = &layer.diff_id {
             if *diff_id != record.diff_id {
-                let detail = format!("expected `{diff_id}`, the uncompressed layer is `{}`", record.diff_id);
+                let detail = format!(
+                    "expected `{diff_id}`, the uncompressed layer is `{}`",
+                    record.diff_id
+                );
                 failures.push(("diff-id-mismatch", detail));
             }
             compared = true;
@@ -247,7 +312,14 @@ impl<'s> Assembler<'s> {
             (true, false) => Verification::Unverified,
         };
         for (reason, detail) in failures {
-            self.skip(SkipKind::Incomplete, reason, place.to_owned(), None, detail, Some(image));
+            self.skip(
+                SkipKind::Incomplete,
+                reason,
+                place.to_owned(),
+                None,
+                detail,
+                Some(image),
+            );
         }
         verification
     }
@@ -266,7 +338,14 @@ impl<'s> Assembler<'s> {
         detail: String,
         image: Option<usize>,
     ) {
-        self.coverage.skips.push(Skip { kind, reason, place, bytes, detail, image });
+        self.coverage.skips.push(Skip {
+            kind,
+            reason,
+            place,
+            bytes,
+            detail,
+            image,
+        });
     }
 
     fn hit(&mut self, repository: &str, hit: Hit) {
@@ -281,7 +360,9 @@ impl<'s> Assembler<'s> {
         let rules = self.scan.rules();
         let mut drafts: Vec<Draft<'_>> = Vec::new();
         for ((repository, rule, secret), credential) in std::mem::take(&mut self.credentials) {
-            let Some(rule) = rules.rules().get(rule as usize) else { continue };
+            let Some(rule) = rules.rules().get(rule as usize) else {
+                continue;
+            };
             drafts.push(draft(rule, repository, secret, credential));
         }
         if drafts.len() > self.scan.limits.findings {
@@ -289,7 +370,14 @@ impl<'s> Assembler<'s> {
             drafts.sort_by(|a, b| a.rank().cmp(&b.rank()));
             drafts.truncate(self.scan.limits.findings);
             let detail = format!("{over} findings beyond the limit were dropped, the least severe ones");
-            self.skip(SkipKind::Incomplete, "findings", "the report".to_owned(), None, detail, None);
+            self.skip(
+                SkipKind::Incomplete,
+                "findings",
+                "the report".to_owned(),
+                None,
+                detail,
+                None,
+            );
         }
         let mut findings = self.name(drafts);
         findings.sort_by(|a, b| order(a).cmp(&order(b)));
@@ -299,14 +387,15 @@ impl<'s> Assembler<'s> {
             }
             for occurrence in &finding.occurrences {
                 let image = &mut self.images[occurrence.image];
-                let mut note = |ordinal: Option<usize>, list: fn(&mut LayerSummary) -> &mut Vec<Fingerprint>| {
-                    let layer = ordinal.and_then(|ordinal| image.layers.get_mut(ordinal.wrapping_sub(1)));
-                    if let Some(list) = layer.map(list)
-                        && !list.contains(&finding.fingerprint)
-                    {
-                        list.push(finding.fingerprint.clone());
-                    }
-                };
+                let mut note =
+                    |ordinal: Option<usize>, list: fn(&mut LayerSummary) -> &mut Vec<Fingerprint>| {
+                        let layer = ordinal.and_then(|ordinal| image.layers.get_mut(ordinal.wrapping_sub(1)));
+                        if let Some(list) = layer.map(list)
+                            && !list.contains(&finding.fingerprint)
+                        {
+                            list.push(finding.fingerprint.clone());
+                        }
+                    };
                 let layer = match &occurrence.origin {
                     Origin::File { layer, .. } | Origin::Layer { layer, .. } => Some(*layer),
                     _ => None,
@@ -375,33 +464,52 @@ struct Draft<'r> {
 
 impl Draft<'_> {
     fn rank(&self) -> (std::cmp::Reverse<(Confidence, Severity)>, &str, &str) {
-        (std::cmp::Reverse((self.finding.confidence, self.finding.severity)), &self.rule.id.0, &self.place)
+        (
+            std::cmp::Reverse((self.finding.confidence, self.finding.severity)),
+            &self.rule.id.0,
+            &self.place,
+        )
     }
 
     fn place_order(&self) -> (&str, &str, &str, u64, &[u8]) {
         let first = self.finding.occurrences.first();
         let offset = first.map_or(0, |occurrence| occurrence.location.offset);
-        (&self.finding.repository, &self.rule.id.0, &self.place, offset, self.finding.secret.expose())
+        (
+            &self.finding.repository,
+            &self.rule.id.0,
+            &self.place,
+            offset,
+            self.finding.secret.expose(),
+        )
     }
 }
 
 fn draft(rule: &Rule, repository: String, secret: Vec<u8>, credential: Credential) -> Draft<'_> {
     let mut occurrences = credential.occurrences;
-    occurrences.sort_by(|(a, _), (b, _)| {
-        (a.image, &a.origin, a.location).cmp(&(b.image, &b.origin, b.location))
-    });
-    occurrences.dedup_by(|(a, _), (b, _)| {
-        a.image == b.image && a.origin == b.origin && a.location == b.location
-    });
-    let confidence = occurrences.iter().map(|(occurrence, _)| occurrence.confidence).max().unwrap_or(Confidence::Low);
+    occurrences
+        .sort_by(|(a, _), (b, _)| (a.image, &a.origin, a.location).cmp(&(b.image, &b.origin, b.location)));
+    occurrences
+        .dedup_by(|(a, _), (b, _)| a.image == b.image && a.origin == b.origin && a.location == b.location);
+    let confidence = occurrences
+        .iter()
+        .map(|(occurrence, _)| occurrence.confidence)
+        .max()
+        .unwrap_or(Confidence::Low);
     let evidence: BTreeSet<Evidence> = occurrences
         .iter()
         .filter(|(occurrence, _)| occurrence.confidence == confidence)
         .flat_map(|(_, evidence)| evidence.iter().copied())
         .collect();
-    let occurrences: Vec<Occurrence> = occurrences.into_iter().map(|(occurrence, _)| occurrence).collect();
+    let occurrences: Vec<Occurrence> = occurrences
+        .into_iter()
+        .map(|(occurrence, _)| occurrence)
+        .collect();
     // Of all its places the one that sorts first by name: layers may be added below without renaming the finding.
-    let place = occurrences.iter().map(|occurrence| place_name(&occurrence.origin)).min().unwrap_or_default();
+    let place = occurrences
+        .iter()
+        .map(|occurrence| place_name(&occurrence.origin))
+        .min()
+        .unwrap_or_default();
     Draft {
         kind: rule.kind,
         place,
@@ -442,8 +550,17 @@ fn severity(rule: &Rule, evidence: &BTreeSet<Evidence>) -> Severity {
 }
 
 fn order(finding: &Finding) -> impl Ord + use<'_> {
-    let first = finding.occurrences.first().map(|occurrence| (occurrence.image, &occurrence.origin, occurrence.location));
-    (std::cmp::Reverse(finding.severity), std::cmp::Reverse(finding.confidence), &finding.rule, first, &finding.fingerprint)
+    let first = finding
+        .occurrences
+        .first()
+        .map(|occurrence| (occurrence.image, &occurrence.origin, occurrence.location));
+    (
+        std::cmp::Reverse(finding.severity),
+        std::cmp::Reverse(finding.confidence),
+        &finding.rule,
+        first,
+        &finding.fingerprint,
+    )
 }
 
 /// A place without layer and image, so that a rebuild does not move it.
@@ -451,14 +568,19 @@ fn place_name(origin: &Origin) -> String {
     match origin {
         Origin::File { path, .. } => format!("/{}", path.escaped()),
         Origin::Layer { region, path, .. } => {
-            format!("{region}:/{}", path.as_ref().map(Lossless::escaped).unwrap_or_default())
+            format!(
+                "{region}:/{}",
+                path.as_ref().map(Lossless::escaped).unwrap_or_default()
+            )
         }
         Origin::Config { field, .. } => {
             // The number of a history entry changes with every instruction before it.
             field.split('[').next().unwrap_or_default().to_owned()
         }
         Origin::Manifest { field } => format!("manifest:{}", field.split('[').next().unwrap_or_default()),
-        Origin::Attestation { field, .. } => format!("attestation:{}", field.split('[').next().unwrap_or_default()),
+        Origin::Attestation { field, .. } => {
+            format!("attestation:{}", field.split('[').next().unwrap_or_default())
+        }
     }
 }
 
@@ -482,9 +604,15 @@ fn sightings<'r>(
     }
     members.sort_unstable();
     members.dedup();
-    let tables: Vec<_> = records.iter().map(|record| record.map(|record| &record.paths)).collect();
-    let lives: HashMap<resolve::Member, Status> =
-        members.iter().copied().zip(resolve::statuses(&tables, &members)).collect();
+    let tables: Vec<_> = records
+        .iter()
+        .map(|record| record.map(|record| &record.paths))
+        .collect();
+    let lives: HashMap<resolve::Member, Status> = members
+        .iter()
+        .copied()
+        .zip(resolve::statuses(&tables, &members))
+        .collect();
 
     let mut sightings = Vec::new();
     for (index, record) in records.iter().enumerate() {
@@ -493,14 +621,34 @@ fn sightings<'r>(
             let row = found.entry.and_then(|entry| record.paths.row(entry));
             let (origin, status) = match row {
                 Some(row) if found.carrier.is_file() => {
-                    let entry = EntryFacts { mode: row.mode, uid: row.uid, gid: row.gid, mtime: row.mtime, size: row.size };
+                    let entry = EntryFacts {
+                        mode: row.mode,
+                        uid: row.uid,
+                        gid: row.gid,
+                        mtime: row.mtime,
+                        size: row.size,
+                    };
                     let path = Lossless(row.path.to_vec());
                     let life = found.entry.and_then(|entry| lives.get(&(index, entry)));
-                    (Origin::File { layer: index + 1, path, entry }, life.cloned().unwrap_or(Status::Unlisted))
+                    (
+                        Origin::File {
+                            layer: index + 1,
+                            path,
+                            entry,
+                        },
+                        life.cloned().unwrap_or(Status::Unlisted),
+                    )
                 }
                 row => {
                     let path = row.map(|row| Lossless(row.path.to_vec()));
-                    (Origin::Layer { layer: index + 1, region: found.carrier.name(), path }, Status::Unlisted)
+                    (
+                        Origin::Layer {
+                            layer: index + 1,
+                            region: found.carrier.name(),
+                            path,
+                        },
+                        Status::Unlisted,
+                    )
                 }
             };
             sightings.push(Sighting {
@@ -511,11 +659,17 @@ fn sightings<'r>(
                 location: found.location,
                 companions: &found.companions,
                 context: &found.context,
-                verification: summaries.get(index).map_or(Verification::Unverified, |layer| layer.verification),
+                verification: summaries
+                    .get(index)
+                    .map_or(Verification::Unverified, |layer| layer.verification),
             });
         }
     }
-    for found in metadata.candidates.iter().chain(attested.iter().flat_map(|searched| &searched.candidates)) {
+    for found in metadata
+        .candidates
+        .iter()
+        .chain(attested.iter().flat_map(|searched| &searched.candidates))
+    {
         sightings.push(Sighting {
             image,
             candidate: &found.candidate,
@@ -547,5 +701,9 @@ fn name_of(name: &str) -> Option<String> {
 fn fallback_name(target: &str, kind: &str) -> String {
     let name = target.rsplit('/').next().unwrap_or_default();
     let name = name.split('.').next().unwrap_or_default();
-    if name.is_empty() || name == "-" { kind.to_owned() } else { name.to_owned() }
+    if name.is_empty() || name == "-" {
+        kind.to_owned()
+    } else {
+        name.to_owned()
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::layer::{Claims, LayerReader, LayerRecord, Progress};
-use crate::oci::{Algorithm, Attestation, BlobKey, Descriptor, Digest, DiffId, Image};
+use crate::oci::{Algorithm, Attestation, BlobKey, Descriptor, DiffId, Digest, Image};
 use crate::source::{Resolved, Source, SourceError, StreamSource};
 
 use super::{Scan, Watch};
@@ -48,7 +48,9 @@ fn claims(key: &BlobKey, descriptor: Option<&Descriptor>, diff_id: Option<&DiffI
     };
     Claims {
         digest: of_key.unwrap_or(Algorithm::Sha256),
-        diff_id: diff_id.and_then(|diff_id| diff_id.0.algorithm()).unwrap_or(Algorithm::Sha256),
+        diff_id: diff_id
+            .and_then(|diff_id| diff_id.0.algorithm())
+            .unwrap_or(Algorithm::Sha256),
         size: descriptor.map(|descriptor| descriptor.size),
     }
 }
@@ -71,12 +73,19 @@ impl Scan {
                 records.insert(layer.blob.clone(), Arc::clone(record));
             } else if wanted.iter().all(|wanted| *wanted.key != layer.blob) {
                 let (descriptor, diff_id) = (layer.descriptor.as_ref(), layer.diff_id.as_ref());
-                wanted.push(Wanted { key: &layer.blob, descriptor, diff_id });
+                wanted.push(Wanted {
+                    key: &layer.blob,
+                    descriptor,
+                    diff_id,
+                });
             }
         }
         // The largest first: the last reader to finish then has little left.
         wanted.sort_by_key(|wanted| std::cmp::Reverse(wanted.size()));
-        self.watch.planned(wanted.len(), Some(wanted.iter().map(Wanted::size).sum()).filter(|sum| *sum > 0));
+        self.watch.planned(
+            wanted.len(),
+            Some(wanted.iter().map(Wanted::size).sum()).filter(|sum| *sum > 0),
+        );
 
         let next = Mutex::new(wanted.iter());
         let done: Mutex<Vec<(BlobKey, Result<LayerRecord, SourceError>)>> = Mutex::default();
@@ -85,12 +94,16 @@ impl Scan {
             for _ in 0..readers {
                 scope.spawn(|| {
                     while !self.cancelled.load(Ordering::Relaxed) {
-                        let Some(wanted) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else { break };
+                        let Some(wanted) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else {
+                            break;
+                        };
                         let result = source
                             .blob(wanted.key, wanted.descriptor)
                             .map(|mut blob| reader.read(&mut *blob, wanted.claims(), &Watched(&*self.watch)));
                         self.watch.blob_done();
-                        done.lock().unwrap_or_else(PoisonError::into_inner).push((wanted.key.clone(), result));
+                        done.lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push((wanted.key.clone(), result));
                     }
                 });
             }
@@ -128,7 +141,13 @@ impl Scan {
                 }
             }
         }
-        Ok(Gathered { resolved, records, unread, attestations, unused: 0 })
+        Ok(Gathered {
+            resolved,
+            records,
+            unread,
+            attestations,
+            unused: 0,
+        })
     }
 
     /// Reads a source that gives each blob once. Every blob is scanned as it arrives, in any order; what belongs to which
@@ -144,7 +163,10 @@ impl Scan {
             match stream.next_blob() {
                 Ok(None) => break,
                 Ok(Some(mut blob)) => {
-                    let claims = Claims { size: None, ..claims(&blob.key, None, None) };
+                    let claims = Claims {
+                        size: None,
+                        ..claims(&blob.key, None, None)
+                    };
                     let record = reader.read(&mut *blob.reader, claims, &Watched(&*self.watch));
                     self.watch.blob_done();
                     records.insert(blob.key, Arc::new(record));
@@ -186,26 +208,47 @@ impl Scan {
         let used = |key: &BlobKey| {
             resolved.images.iter().any(|image| {
                 image.layers.iter().any(|layer| layer.blob == *key)
-                    || image.attestations.iter().any(|attestation| attestation.blob == *key)
+                    || image
+                        .attestations
+                        .iter()
+                        .any(|attestation| attestation.blob == *key)
             })
         };
         let before = records.len();
         records.retain(|key, _| used(key));
         let unused = (before - records.len()) as u64;
-        resolved.problems.sort_by(|a, b| (&a.what, &a.why).cmp(&(&b.what, &b.why)));
-        Ok(Gathered { resolved, records, unread: HashMap::new(), attestations, unused })
+        resolved
+            .problems
+            .sort_by(|a, b| (&a.what, &a.why).cmp(&(&b.what, &b.why)));
+        Ok(Gathered {
+            resolved,
+            records,
+            unread: HashMap::new(),
+            attestations,
+            unused,
+        })
     }
 
     /// Reads an attestation whole and verifies it.
-    fn document(&self, blob: Box<dyn Read + Send>, attestation: &Attestation) -> Result<Vec<u8>, SourceError> {
+    fn document(
+        &self,
+        blob: Box<dyn Read + Send>,
+        attestation: &Attestation,
+    ) -> Result<Vec<u8>, SourceError> {
         let what = format!("attestation {}", attestation.descriptor.digest);
         let limit = self.limits.attestation_bytes;
         let mut bytes = Vec::new();
         blob.take(limit + 1)
             .read_to_end(&mut bytes)
-            .map_err(|source| SourceError::Io { what: what.clone(), source })?;
+            .map_err(|source| SourceError::Io {
+                what: what.clone(),
+                source,
+            })?;
         if bytes.len() as u64 > limit {
-            return Err(SourceError::Limit { what, limit: crate::limits::LimitHit::Document });
+            return Err(SourceError::Limit {
+                what,
+                limit: crate::limits::LimitHit::Document,
+            });
         }
         Ok(bytes)
     }

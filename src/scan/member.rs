@@ -29,7 +29,11 @@ pub fn write(
 ) -> Result<usize, MemberError> {
     let mut decoder = Decoder::open(blob, limits)?;
     let mut framer = Framer::new(limits);
-    let mut wanted = Wanted { path: EntryPath::normalise(path), spans: VecDeque::new(), entries: Vec::new() };
+    let mut wanted = Wanted {
+        path: EntryPath::normalise(path),
+        spans: VecDeque::new(),
+        entries: Vec::new(),
+    };
     let mut block = vec![0; 256 * 1024];
     let mut aside = Vec::new();
     let mut position = 0_u64;

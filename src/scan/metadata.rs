@@ -5,9 +5,9 @@ use std::ops::Range;
 use crate::engine::{Candidate, Matcher, Scratch};
 use crate::finding::{MetadataUse, Origin};
 use crate::oci::{ConfigField, History, Image, Statement};
+use crate::text::Location;
 use crate::text::context::{self, ContextLine};
 use crate::text::lines::Tally;
-use crate::text::Location;
 
 /// A candidate in a text, and where.
 pub(super) struct TextCandidate {
@@ -38,7 +38,10 @@ impl Texts<'_> {
     pub(super) fn of_image(&mut self, image: &Image) -> Searched {
         let mut searched = Searched::default();
         for field in &image.config.fields {
-            let origin = Origin::Config { field: field.place.clone(), layer: layer_of(&field.place, &image.config.history) };
+            let origin = Origin::Config {
+                field: field.place.clone(),
+                layer: layer_of(&field.place, &image.config.history),
+            };
             self.search(&field.text, &origin, used(&field.place), &mut searched);
         }
         for ConfigField { place, text } in &image.fields {
@@ -51,13 +54,25 @@ impl Texts<'_> {
     /// Searches an in-toto statement, or whatever else an attestation holds.
     pub(super) fn of_attestation(&mut self, bytes: &[u8], predicate_type: Option<&str>) -> Searched {
         let mut searched = Searched::default();
-        let statement = Statement::parse(bytes).map(|parsed| parsed.value).unwrap_or_else(|_| Statement {
-            predicate_type: None,
-            fields: vec![ConfigField { place: String::new(), text: String::from_utf8_lossy(bytes).into_owned() }],
-        });
-        let predicate_type = statement.predicate_type.as_deref().or(predicate_type).unwrap_or_default();
+        let statement = Statement::parse(bytes)
+            .map(|parsed| parsed.value)
+            .unwrap_or_else(|_| Statement {
+                predicate_type: None,
+                fields: vec![ConfigField {
+                    place: String::new(),
+                    text: String::from_utf8_lossy(bytes).into_owned(),
+                }],
+            });
+        let predicate_type = statement
+            .predicate_type
+            .as_deref()
+            .or(predicate_type)
+            .unwrap_or_default();
         for field in statement.fields {
-            let origin = Origin::Attestation { predicate_type: predicate_type.to_owned(), field: field.place };
+            let origin = Origin::Attestation {
+                predicate_type: predicate_type.to_owned(),
+                field: field.place,
+            };
             self.search(&field.text, &origin, MetadataUse::History, &mut searched);
         }
         searched
@@ -70,7 +85,8 @@ impl Texts<'_> {
         let secrets: Vec<Range<u64>> = found
             .iter()
             .flat_map(|candidate| {
-                std::iter::once(&candidate.at).chain(candidate.companions.iter().map(|companion| &companion.at))
+                std::iter::once(&candidate.at)
+                    .chain(candidate.companions.iter().map(|companion| &companion.at))
             })
             .cloned()
             .collect();
@@ -79,7 +95,11 @@ impl Texts<'_> {
                 origin: origin.clone(),
                 used,
                 location: location(text, &candidate.at),
-                companions: candidate.companions.iter().map(|companion| location(text, &companion.at)).collect(),
+                companions: candidate
+                    .companions
+                    .iter()
+                    .map(|companion| location(text, &companion.at))
+                    .collect(),
                 context: context::around(text, &candidate.at, &secrets, 0, self.columns),
                 candidate,
             });
@@ -89,12 +109,23 @@ impl Texts<'_> {
 
 fn location(text: &[u8], at: &Range<u64>) -> Location {
     let (line, column, column_utf16) = Tally::of(&text[..at.start as usize], 0).position(0, at.start);
-    Location { line, column, column_utf16, length: at.end - at.start, offset: at.start, file_offset: at.start }
+    Location {
+        line,
+        column,
+        column_utf16,
+        length: at.end - at.start,
+        offset: at.start,
+        file_offset: at.start,
+    }
 }
 
 /// A container is started from `config`; everything else only tells how the image came to be.
 fn used(place: &str) -> MetadataUse {
-    if place == "config" || place.starts_with("config.") { MetadataUse::Effective } else { MetadataUse::History }
+    if place == "config" || place.starts_with("config.") {
+        MetadataUse::Effective
+    } else {
+        MetadataUse::History
+    }
 }
 
 /// The ordinal of the layer that the step at `history[N]…` made, if it made one.
@@ -110,7 +141,10 @@ mod tests {
 
     #[test]
     fn a_history_entry_is_tied_to_the_layer_its_step_made() {
-        let step = |empty_layer| History { empty_layer, ..History::default() };
+        let step = |empty_layer| History {
+            empty_layer,
+            ..History::default()
+        };
         let history = [step(false), step(true), step(false)];
         assert_eq!(layer_of("history[0].created_by", &history), Some(1));
         assert_eq!(layer_of("history[1].created_by", &history), None);

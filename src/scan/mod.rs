@@ -7,8 +7,8 @@
 
 mod assemble;
 mod gather;
-mod metadata;
 pub mod member;
+mod metadata;
 mod pairs;
 
 use std::collections::HashMap;
@@ -138,7 +138,10 @@ impl Scan {
             .num_threads(self.jobs)
             .thread_name(|number| format!("match-{number}"))
             .build()
-            .map_err(|source| ScanError::Threads { jobs: self.jobs, source })?;
+            .map_err(|source| ScanError::Threads {
+                jobs: self.jobs,
+                source,
+            })?;
         let budget = Budget::new(self.limits.in_flight_bytes);
         let reader = LayerReader::new(&self.matcher, &self.limits, &budget, &pool, &self.cancelled);
         // Records of blobs whose digest was verified, shared by all targets.

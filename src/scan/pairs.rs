@@ -39,10 +39,17 @@ pub(super) fn join(rules: &RuleSet, sightings: Vec<Sighting<'_>>) -> Vec<Hit> {
     let mut lone_secrets = Vec::new();
     let mut paired = HashSet::new();
     for sighting in sightings {
-        let Some(rule) = rules.rules().get(sighting.candidate.rule as usize) else { continue };
+        let Some(rule) = rules.rules().get(sighting.candidate.rule as usize) else {
+            continue;
+        };
         match (sighting.candidate.part, main_part(rule)) {
             (None, Some(main)) if rule.identifier => {
-                match sighting.candidate.companions.iter().position(|companion| companion.part as usize == main) {
+                match sighting
+                    .candidate
+                    .companions
+                    .iter()
+                    .position(|companion| companion.part as usize == main)
+                {
                     Some(place) => {
                         paired.insert((sighting.candidate.rule, sighting.candidate.text.clone()));
                         hits.push(together(rule, &sighting, place));
@@ -63,7 +70,9 @@ pub(super) fn join(rules: &RuleSet, sightings: Vec<Sighting<'_>>) -> Vec<Hit> {
         let is_main = secret.candidate.part.map(|part| part as usize) == main_part(rule);
         let id = (!is_known && is_main)
             .then(|| {
-                let mine = lone_ids.iter().filter(|id| id.candidate.rule == secret.candidate.rule);
+                let mine = lone_ids
+                    .iter()
+                    .filter(|id| id.candidate.rule == secret.candidate.rule);
                 // The first of equals, so that the order of layers decides and not chance.
                 mine.rev().max_by_key(|id| nearness(&id.origin, &secret.origin))
             })
@@ -74,7 +83,11 @@ pub(super) fn join(rules: &RuleSet, sightings: Vec<Sighting<'_>>) -> Vec<Hit> {
         hits.push(apart(rule, &secret, id));
     }
     lone_ids.retain(|id| !used.contains(&(id.candidate.rule, id.candidate.text.clone())));
-    hits.extend(lone_ids.iter().map(|id| whole(&rules.rules()[id.candidate.rule as usize], id)));
+    hits.extend(
+        lone_ids
+            .iter()
+            .map(|id| whole(&rules.rules()[id.candidate.rule as usize], id)),
+    );
     hits
 }
 
@@ -94,8 +107,16 @@ enum Nearness {
 
 fn nearness(a: &Origin, b: &Origin) -> Nearness {
     match (a, b) {
-        (Origin::File { layer, path, .. }, Origin::File { layer: other_layer, path: other, .. }) => {
-            let directory = |path: &[u8]| path[..path.iter().rposition(|byte| *byte == b'/').unwrap_or(0)].to_vec();
+        (
+            Origin::File { layer, path, .. },
+            Origin::File {
+                layer: other_layer,
+                path: other,
+                ..
+            },
+        ) => {
+            let directory =
+                |path: &[u8]| path[..path.iter().rposition(|byte| *byte == b'/').unwrap_or(0)].to_vec();
             if path == other {
                 Nearness::SamePlace
             } else if directory(&path.0) == directory(&other.0) {
@@ -106,10 +127,13 @@ fn nearness(a: &Origin, b: &Origin) -> Nearness {
                 Nearness::SameImage
             }
         }
-        (Origin::Config { field, .. }, Origin::Config { field: other, .. }) if field == other => Nearness::SamePlace,
-        (Origin::Config { .. } | Origin::Manifest { .. }, Origin::Config { .. } | Origin::Manifest { .. }) => {
-            Nearness::SameDirectory
+        (Origin::Config { field, .. }, Origin::Config { field: other, .. }) if field == other => {
+            Nearness::SamePlace
         }
+        (
+            Origin::Config { .. } | Origin::Manifest { .. },
+            Origin::Config { .. } | Origin::Manifest { .. },
+        ) => Nearness::SameDirectory,
         _ => Nearness::SameImage,
     }
 }
@@ -117,7 +141,13 @@ fn nearness(a: &Origin, b: &Origin) -> Nearness {
 /// A sighting that is a finding as it is.
 fn whole(rule: &Rule, sighting: &Sighting<'_>) -> Hit {
     let companions = companions(rule, sighting, None);
-    hit(sighting, sighting.candidate.text.clone(), None, sighting.location, companions)
+    hit(
+        sighting,
+        sighting.candidate.text.clone(),
+        None,
+        sighting.location,
+        companions,
+    )
 }
 
 /// An id with its secret next to it: the secret's place counts.
@@ -133,9 +163,19 @@ fn together(rule: &Rule, sighting: &Sighting<'_>, main: usize) -> Hit {
             location: sighting.location,
         },
     );
-    let location = sighting.companions.get(main).copied().unwrap_or(sighting.location);
+    let location = sighting
+        .companions
+        .get(main)
+        .copied()
+        .unwrap_or(sighting.location);
     let secret = candidate.companions[main].text.clone();
-    hit(sighting, secret, Some(candidate.text.clone()), location, companions)
+    hit(
+        sighting,
+        secret,
+        Some(candidate.text.clone()),
+        location,
+        companions,
+    )
 }
 
 /// A secret that stands alone, with the id that goes with it where there is one.
@@ -150,7 +190,13 @@ fn apart(rule: &Rule, secret: &Sighting<'_>, id: Option<&Sighting<'_>>) -> Hit {
         .into_iter()
         .collect();
     let identifier = id.map(|id| id.candidate.text.clone());
-    let mut hit = hit(secret, secret.candidate.text.clone(), identifier, secret.location, companions);
+    let mut hit = hit(
+        secret,
+        secret.candidate.text.clone(),
+        identifier,
+        secret.location,
+        companions,
+    );
     if let Some(id) = id {
         hit.evidence.retain(|evidence| *evidence != Evidence::Unpaired);
         hit.evidence.push(Evidence::Paired);
@@ -174,7 +220,11 @@ fn companions(rule: &Rule, sighting: &Sighting<'_>, without: Option<usize>) -> V
         .enumerate()
         .filter(|(place, _)| Some(*place) != without)
         .map(|(_, (companion, location))| Companion {
-            part: rule.parts.get(companion.part as usize).map(|part| part.name.clone()).unwrap_or_default(),
+            part: rule
+                .parts
+                .get(companion.part as usize)
+                .map(|part| part.name.clone())
+                .unwrap_or_default(),
             secret: Secret::new(companion.text.clone()),
             origin: sighting.origin.clone(),
             location: *location,

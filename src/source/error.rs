@@ -92,14 +92,22 @@ impl SourceError {
         let hint = match self {
             Self::DigestMismatch { .. } => "the registry or a proxy altered it; try again, or pull by digest",
             Self::Limit { .. } => "an image that needs this is unusual; nothing of the document was used",
-            Self::Malformed { .. } => "pull or save the image again; a registry's sign-in page looks like this too",
+            Self::Malformed { .. } => {
+                "pull or save the image again; a registry's sign-in page looks like this too"
+            }
             Self::NotAnImage { .. } => {
                 "expected a Docker archive (`docker save`), an OCI layout or archive, or a registry reference"
             }
-            Self::NotFound { .. } => "check the spelling and the tag; a private repository may look absent without a login",
+            Self::NotFound { .. } => {
+                "check the spelling and the tag; a private repository may look absent without a login"
+            }
             Self::Refused { .. } => "log in with `docker login`, or check that the account may pull it",
-            Self::Status { status: 429, .. } => "the registry limits pulls: wait, or log in for a higher limit",
-            Self::Unreachable { .. } => "check the name and the network; a file needs its path, such as `./image.tar`",
+            Self::Status { status: 429, .. } => {
+                "the registry limits pulls: wait, or log in for a higher limit"
+            }
+            Self::Unreachable { .. } => {
+                "check the name and the network; a file needs its path, such as `./image.tar`"
+            }
             Self::Io { .. } | Self::Status { .. } => return None,
         };
         Some(hint.to_owned())
@@ -118,5 +126,17 @@ impl SourceError {
             Self::Status { .. } => "registry-status",
             Self::Unreachable { .. } => "unreachable",
         }
+    }
+
+    /// The message with those of its causes, on one line.
+    pub fn with_causes(&self) -> String {
+        let mut line = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            line.push_str(": ");
+            line.push_str(&error.to_string());
+            cause = error.source();
+        }
+        line
     }
 }

@@ -8,12 +8,12 @@ mod docker_archive;
 mod error;
 mod members;
 mod oci_layout;
+pub mod registry;
 mod saved;
 mod stream;
 #[cfg(test)]
 mod tests;
 pub mod walk;
-pub mod registry;
 
 pub use docker_archive::ArchiveSource;
 pub use error::SourceError;
@@ -124,6 +124,8 @@ impl std::fmt::Debug for Opened {
 pub struct OpenOptions {
     /// Caps on what is read while opening.
     pub limits: Limits,
+    /// How registries are spoken to.
+    pub registry: registry::RegistryOptions,
 }
 
 /// A kind of source, as help and documentation list it.
@@ -211,7 +213,7 @@ pub fn open(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> 
 }
 
 /// `target` as it may be printed: escaped, and without the `user:password@` that some write before a host.
-pub fn display_name(target: &str) -> String {
+pub fn printable(target: &str) -> String {
     let (scheme, rest) = target.split_once("://").map_or(("", target), |(_, rest)| {
         target.split_at(target.len() - rest.len())
     });
@@ -227,7 +229,7 @@ pub fn display_name(target: &str) -> String {
 /// The registry client is joined here.
 fn open_registry(target: &str, _: &OpenOptions) -> Result<Opened, SourceError> {
     let reference = Reference::parse(target).map_err(|error| SourceError::Malformed {
-        what: format!("`{}`", display_name(target)),
+        what: format!("`{}`", printable(target)),
         why: format!(
             "it is no file, no directory and no image reference: {}",
             error.reason

@@ -102,7 +102,7 @@ pub(super) fn resolve(
         }
         resolved.problems.push(Problem {
             what: "the archive".to_owned(),
-            why: super::chain(&error),
+            why: error.with_causes(),
             reason: error.reason(),
         });
     }
@@ -273,7 +273,7 @@ impl Saved<'_> {
         let bytes = match self.archive.member(name.as_bytes(), self.limits.config_bytes) {
             Ok(bytes) => bytes,
             Err(error) => {
-                self.problem(&what, super::chain(&error), error.reason());
+                self.problem(&what, error.with_causes(), error.reason());
                 return Config::default();
             }
         };

@@ -213,7 +213,7 @@ impl StreamSource for ArchiveStream {
                 return Err(match self.problems.first() {
                     Some(problem) => SourceError::Malformed {
                         what: self.name.clone(),
-                        why: format!("{}, and {}", problem.why, super::chain(&error)),
+                        why: format!("{}, and {}", problem.why, error.with_causes()),
                     },
                     None => error,
                 });

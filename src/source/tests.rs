@@ -675,18 +675,15 @@ fn a_name_that_is_printed_has_no_password() {
     let login = ["user", "word"].join(":");
     for scheme in ["docker://", ""] {
         let target = format!("{scheme}{login}@registry.example.com/app:1");
-        assert_eq!(
-            display_name(&target),
-            format!("{scheme}registry.example.com/app:1")
-        );
+        assert_eq!(printable(&target), format!("{scheme}registry.example.com/app:1"));
     }
     for (target, shown) in [("alpine", "alpine"), ("a\u{1b}[2J", "a\\u{1b}[2J"), ("-", "-")] {
-        assert_eq!(display_name(target), shown);
+        assert_eq!(printable(target), shown);
     }
     let pinned = format!("registry.example.com/app@{}", Digest::of(b""));
-    assert_eq!(display_name(&pinned), pinned);
+    assert_eq!(printable(&pinned), pinned);
     let short = format!("alpine@{}", Digest::of(b""));
-    assert_eq!(display_name(&short), short);
+    assert_eq!(printable(&short), short);
 }
 
 proptest::proptest! {

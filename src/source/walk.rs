@@ -177,7 +177,7 @@ impl<'a> Walker<'a> {
     fn failed(&mut self, what: &str, error: SourceError) {
         self.resolved.problems.push(Problem {
             what: what.to_owned(),
-            why: super::chain(&error),
+            why: error.with_causes(),
             reason: error.reason(),
         });
         self.first_error.get_or_insert(error);

@@ -34,7 +34,10 @@ pub fn around(
 ) -> Vec<ContextLine> {
     let bytes = text;
     let place = |at: u64| (at.saturating_sub(offset) as usize).min(bytes.len());
-    let masks: Vec<Range<usize>> = secrets.iter().map(|span| place(span.start)..place(span.end)).collect();
+    let masks: Vec<Range<usize>> = secrets
+        .iter()
+        .map(|span| place(span.start)..place(span.end))
+        .collect();
     let (low, high, width) = (0, bytes.len(), columns);
     let (from, to) = (place(secret.start), place(secret.end));
 
@@ -66,7 +69,12 @@ pub fn around(
     }
 
     // Binary content has no lines to show.
-    if bytes[first..last].iter().filter(|byte| **byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t')).count() > 0 {
+    if bytes[first..last]
+        .iter()
+        .filter(|byte| **byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t'))
+        .count()
+        > 0
+    {
         return Vec::new();
     }
     let mut lines = Vec::new();
@@ -76,7 +84,10 @@ pub fn around(
     let mut at = first;
     let mut push = |line: &mut Vec<u8>, delta: i64| {
         let shown = escape(&mask_opaque_runs(std::mem::take(line).trim_ascii_end()));
-        lines.push(ContextLine { delta, text: cut_to(shown, width) });
+        lines.push(ContextLine {
+            delta,
+            text: cut_to(shown, width),
+        });
     };
     while at < last {
         if let Some(mask) = masks.iter().find(|mask| mask.contains(&at)) {
@@ -134,13 +145,19 @@ mod tests {
             })
             .collect();
         let offset = 1000;
-        let moved: Vec<Range<u64>> = spans.iter().map(|span| span.start + offset..span.end + offset).collect();
+        let moved: Vec<Range<u64>> = spans
+            .iter()
+            .map(|span| span.start + offset..span.end + offset)
+            .collect();
         let lines = around(text.as_bytes(), &moved[0], &moved, offset, 40);
         lines.into_iter().map(|line| (line.delta, line.text)).collect()
     }
 
     fn lines(expected: &[(i64, &str)]) -> Vec<(i64, String)> {
-        expected.iter().map(|(delta, text)| (*delta, (*text).to_owned())).collect()
+        expected
+            .iter()
+            .map(|(delta, text)| (*delta, (*text).to_owned()))
+            .collect()
     }
 
     #[test]
@@ -148,18 +165,30 @@ mod tests {
         let text = "one\ntwo\nid = hush-hush\nkey = very-secret\nthree\nfour\nfive\n";
         assert_eq!(
             shown(text, &["very-secret", "hush-hush"]),
-            lines(&[(-2, "two"), (-1, "id = ****"), (0, "key = ****"), (1, "three"), (2, "four")])
+            lines(&[
+                (-2, "two"),
+                (-1, "id = ****"),
+                (0, "key = ****"),
+                (1, "three"),
+                (2, "four")
+            ])
         );
     }
 
     #[test]
     fn a_secret_of_many_lines_becomes_one_and_what_follows_keeps_its_distance() {
-        assert_eq!(shown("a\nB\nC\nD\ne\n", &["B\nC\nD"]), lines(&[(-1, "a"), (0, "****"), (3, "e")]));
+        assert_eq!(
+            shown("a\nB\nC\nD\ne\n", &["B\nC\nD"]),
+            lines(&[(-1, "a"), (0, "****"), (3, "e")])
+        );
     }
 
     #[test]
     fn a_run_that_looks_like_a_secret_is_replaced_unasked() {
-        assert_eq!(shown("k=x1 t=abcdefgh12345678\n", &["x1"]), lines(&[(0, "k=**** t=****")]));
+        assert_eq!(
+            shown("k=x1 t=abcdefgh12345678\n", &["x1"]),
+            lines(&[(0, "k=**** t=****")])
+        );
     }
 
     #[test]

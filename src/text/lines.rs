@@ -30,20 +30,30 @@ impl Tally {
         Self {
             newlines: self.newlines + next.newlines,
             line_start: next.line_start.or(self.line_start),
-            units: if next.line_start.is_some() { next.units } else { self.units + next.units },
+            units: if next.line_start.is_some() {
+                next.units
+            } else {
+                self.units + next.units
+            },
         }
     }
 
     /// Line, column in bytes and column in UTF-16 units, from 1, of the byte at `offset`, which is the one behind the
     /// tallied text of a region that begins at `region`.
     pub fn position(self, region: u64, offset: u64) -> (u64, u64, u64) {
-        (self.newlines + 1, offset - self.line_start.unwrap_or(region) + 1, self.units + 1)
+        (
+            self.newlines + 1,
+            offset - self.line_start.unwrap_or(region) + 1,
+            self.units + 1,
+        )
     }
 }
 
 /// A code point takes one unit, beyond U+FFFF (four bytes in UTF-8) two. Continuation bytes take none.
 fn utf16_units(text: &[u8]) -> u64 {
-    text.iter().map(|byte| u64::from(*byte & 0xC0 != 0x80) + u64::from(*byte >= 0xF0)).sum()
+    text.iter()
+        .map(|byte| u64::from(*byte & 0xC0 != 0x80) + u64::from(*byte >= 0xF0))
+        .sum()
 }
 
 #[cfg(test)]
@@ -55,7 +65,11 @@ mod tests {
         let text = "ab\nc\u{e4}\u{1f600}d\n\nlast \u{1f600} line".as_bytes();
         let whole = Tally::of(text, 0);
         for cut in 0..=text.len() {
-            assert_eq!(Tally::of(&text[..cut], 0).then(Tally::of(&text[cut..], cut as u64)), whole, "cut at {cut}");
+            assert_eq!(
+                Tally::of(&text[..cut], 0).then(Tally::of(&text[cut..], cut as u64)),
+                whole,
+                "cut at {cut}"
+            );
         }
     }
 

@@ -23,7 +23,11 @@ pub fn read(text: &[u8]) -> Option<Block> {
     let text = std::str::from_utf8(text).ok()?;
     let (label, rest) = text.strip_prefix("-----BEGIN ")?.split_once("-----")?;
     let (inner, end) = rest.split_once("-----END ")?;
-    if !end.starts_with(label) || !label.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ') {
+    if !end.starts_with(label)
+        || !label
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ')
+    {
         return None;
     }
     let unescaped = unescape(inner);
@@ -78,7 +82,12 @@ fn bare(line: &str) -> &str {
     let line = line.trim().trim_start_matches(['#', '>', '*', '|', ' ', '\t']);
     let inside = match line.strip_prefix(QUOTES) {
         // A closing quote at the start of a line (its break was an escaped one) is followed by code: `" +`, `",`.
-        Some(rest) if rest.len() < 2 || !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || "+/=".contains(next)) => "",
+        Some(rest)
+            if rest.len() < 2
+                || !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || "+/=".contains(next)) =>
+        {
+            ""
+        }
         Some(rest) => rest,
         None => line,
     };
@@ -101,7 +110,10 @@ mod tests {
             .map(|line| format!("{indent}{}{close}", std::str::from_utf8(line).unwrap()))
             .collect();
         let (dashes, kind) = ("-----", "TEST KEY");
-        format!("{dashes}BEGIN {kind}{dashes}{close}{join}{}{join}{indent}{dashes}END {kind}{dashes}", lines.join(join))
+        format!(
+            "{dashes}BEGIN {kind}{dashes}{close}{join}{}{join}{indent}{dashes}END {kind}{dashes}",
+            lines.join(join)
+        )
     }
 
     #[test]
@@ -110,8 +122,17 @@ mod tests {
         assert_eq!(expected.label, "TEST KEY");
         assert_eq!(expected.body.len(), 151);
         for (join, indent, close) in [
-            ("\r\n", "", ""), ("\n", "    ", ""), ("\\n", "", ""), ("\\\\n", "", ""), ("\\r\\n", "", ""), ("", "", ""),
-            (" ", "", ""), ("\\n\" +\n", "  \"", ""), ("\n", "\t\"", "\\n\""), ("\n", "# ", ""), ("\n", "'", "',"),
+            ("\r\n", "", ""),
+            ("\n", "    ", ""),
+            ("\\n", "", ""),
+            ("\\\\n", "", ""),
+            ("\\r\\n", "", ""),
+            ("", "", ""),
+            (" ", "", ""),
+            ("\\n\" +\n", "  \"", ""),
+            ("\n", "\t\"", "\\n\""),
+            ("\n", "# ", ""),
+            ("\n", "'", "',"),
         ] {
             let text = block(join, indent, close);
             let read = read(text.as_bytes());
@@ -121,14 +142,24 @@ mod tests {
 
     #[test]
     fn headers_stand_before_the_body() {
-        let text = block("\n", "", "").replacen("KEY-----\n", "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: X,0\n\n", 1);
-        assert_eq!(read(text.as_bytes()).unwrap().headers, ["Proc-Type: 4,ENCRYPTED", "DEK-Info: X,0"]);
+        let text = block("\n", "", "").replacen(
+            "KEY-----\n",
+            "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: X,0\n\n",
+            1,
+        );
+        assert_eq!(
+            read(text.as_bytes()).unwrap().headers,
+            ["Proc-Type: 4,ENCRYPTED", "DEK-Info: X,0"]
+        );
     }
 
     #[test]
     fn a_header_without_a_body_is_no_block() {
         assert_eq!(read(b"-----BEGIN TEST KEY----- ... -----END TEST KEY-----"), None);
         assert_eq!(read(b"-----BEGIN TEST KEY-----\n-----END TEST KEY-----"), None);
-        assert_eq!(read(b"-----BEGIN TEST KEY-----\nAAAA\n-----END OTHER KEY-----"), None);
+        assert_eq!(
+            read(b"-----BEGIN TEST KEY-----\nAAAA\n-----END OTHER KEY-----"),
+            None
+        );
     }
 }

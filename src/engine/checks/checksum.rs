@@ -63,7 +63,10 @@ pub fn github_fine_grained(token: &[u8]) -> Verdict {
 /// service may use a seed that is not in the list.
 pub fn azure_identifiable(key: &[u8]) -> Verdict {
     let trimmed = key.trim_ascii_end();
-    let unpadded = &trimmed[..trimmed.iter().rposition(|&byte| byte != b'=').map_or(0, |last| last + 1)];
+    let unpadded = &trimmed[..trimmed
+        .iter()
+        .rposition(|&byte| byte != b'=')
+        .map_or(0, |last| last + 1)];
     let Ok(decoded) = STANDARD_NO_PAD
         .decode(unpadded)
         .or_else(|_| URL_SAFE_NO_PAD.decode(unpadded))
@@ -95,7 +98,9 @@ pub fn azure_entra_secret(secret: &[u8]) -> Verdict {
 /// for the kind of token. Known from Microsoft's source, not from a sample: a mismatch proves nothing.
 pub fn azure_devops_pat(token: &[u8]) -> Verdict {
     let holds = base32_lower(token).is_some_and(|bytes| {
-        let Some(bytes) = bytes.get(..32) else { return false };
+        let Some(bytes) = bytes.get(..32) else {
+            return false;
+        };
         let stored = u32::from_be_bytes([bytes[2], bytes[7], bytes[8], bytes[22]]);
         let others: Vec<u8> = (0..32)
             .filter(|place| ![2, 7, 8, 22].contains(place))
@@ -187,7 +192,9 @@ fn in_base(mut number: u32, digits: &[u8], width: usize) -> Vec<u8> {
 
 /// The first 40 bits in upper-case base32 (RFC 4648).
 fn base32_40_bits(bytes: &[u8]) -> [u8; 8] {
-    let number = bytes[..5].iter().fold(0u64, |number, &byte| number << 8 | u64::from(byte));
+    let number = bytes[..5]
+        .iter()
+        .fold(0u64, |number, &byte| number << 8 | u64::from(byte));
     std::array::from_fn(|place| BASE32[(number >> (35 - 5 * place)) as usize & 31])
 }
 
@@ -214,7 +221,25 @@ const ENTRA_BASE66: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX
 
 /// Labels of the services whose keys are made this way.
 const AZURE_SEEDS: [&[u8; 8]; 21] = [
-    b"ACRDflt0", b"AbAcct00", b"Access00", b"Classic0", b"Default0", b"Device00", b"DpsKey00", b"Functi00",
-    b"Gatewy00", b"GitKey00", b"IoTHub00", b"Listen00", b"Manage00", b"MastRO00", b"MastRW00", b"Master00",
-    b"PAdmin00", b"Query000", b"Send0000", b"System00", b"Tenant00",
+    b"ACRDflt0",
+    b"AbAcct00",
+    b"Access00",
+    b"Classic0",
+    b"Default0",
+    b"Device00",
+    b"DpsKey00",
+    b"Functi00",
+    b"Gatewy00",
+    b"GitKey00",
+    b"IoTHub00",
+    b"Listen00",
+    b"Manage00",
+    b"MastRO00",
+    b"MastRW00",
+    b"Master00",
+    b"PAdmin00",
+    b"Query000",
+    b"Send0000",
+    b"System00",
+    b"Tenant00",
 ];

@@ -29,7 +29,10 @@ pub fn private_key(text: &[u8]) -> Verdict {
             if key.encrypted {
                 evidence.push(Evidence::Encrypted);
             }
-            if key.identity.is_some_and(|identity| PUBLIC_TEST_KEYS.contains(&identity)) {
+            if key
+                .identity
+                .is_some_and(|identity| PUBLIC_TEST_KEYS.contains(&identity))
+            {
                 evidence.push(Evidence::PublicTestKey);
             }
             Verdict::Pass(evidence)
@@ -49,11 +52,17 @@ struct Key {
 
 impl Key {
     fn plain(identity: impl AsRef<[u8]>) -> Self {
-        Self { encrypted: false, identity: Some(Sha256::digest(identity).into()) }
+        Self {
+            encrypted: false,
+            identity: Some(Sha256::digest(identity).into()),
+        }
     }
 
     fn encrypted() -> Self {
-        Self { encrypted: true, identity: None }
+        Self {
+            encrypted: true,
+            identity: None,
+        }
     }
 }
 
@@ -65,10 +74,17 @@ fn parse(block: &armor::Block) -> Option<Key> {
         }
         return Some(match openpgp::protection(body)? {
             openpgp::Protection::Passphrase => Key::encrypted(),
-            openpgp::Protection::None => Key { encrypted: false, identity: None },
+            openpgp::Protection::None => Key {
+                encrypted: false,
+                identity: None,
+            },
         });
     }
-    if block.headers.iter().any(|header| header.starts_with("Proc-Type:") && header.ends_with("ENCRYPTED")) {
+    if block
+        .headers
+        .iter()
+        .any(|header| header.starts_with("Proc-Type:") && header.ends_with("ENCRYPTED"))
+    {
         // RFC 1421 ciphers work in blocks of eight bytes; nothing else can be said of the body.
         return (body.len() >= 32 && body.len().is_multiple_of(8)).then(Key::encrypted);
     }
@@ -76,7 +92,10 @@ fn parse(block: &armor::Block) -> Option<Key> {
         "ENCRYPTED PRIVATE KEY" => pkcs8_encrypted(body),
         "OPENSSH PRIVATE KEY" => openssh(body),
         // Labels are often wrong: many libraries read any of these under any label.
-        _ => pkcs8(body).or_else(|| pkcs1(body)).or_else(|| sec1(body, None)).or_else(|| dsa(body)),
+        _ => pkcs8(body)
+            .or_else(|| pkcs1(body))
+            .or_else(|| sec1(body, None))
+            .or_else(|| dsa(body)),
     }
 }
 
@@ -89,7 +108,14 @@ fn pkcs1(bytes: &[u8]) -> Option<Key> {
     };
     let is_odd = |number: &[u8]| number.last().is_some_and(|byte| byte & 1 == 1);
     // The low 64 bits of a product need only those of its factors.
-    let low = |number: &[u8]| number.iter().rev().take(8).rev().fold(0u64, |low, &byte| low << 8 | u64::from(byte));
+    let low = |number: &[u8]| {
+        number
+            .iter()
+            .rev()
+            .take(8)
+            .rev()
+            .fold(0u64, |low, &byte| low << 8 | u64::from(byte))
+    };
     let sound = integers.len() == 9
         && modulus.len() >= 64
         && is_odd(modulus)
@@ -113,12 +139,22 @@ fn sec1(bytes: &[u8], parameters: Option<&[u8]>) -> Option<Key> {
     {
         return None;
     }
-    let field = |number: u8| optional.iter().find(|part| part.tag().number().value() == u32::from(number) && part.tag().class() == der::Class::ContextSpecific);
+    let field = |number: u8| {
+        optional.iter().find(|part| {
+            part.tag().number().value() == u32::from(number)
+                && part.tag().class() == der::Class::ContextSpecific
+        })
+    };
     let own = field(0).map(|part| part.value().to_vec());
     let curve = own.or_else(|| parameters.map(<[u8]>::to_vec))?;
-    let point = field(1).and_then(|part| AnyRef::from_der(part.value()).ok()).filter(|part| part.tag() == Tag::BitString);
+    let point = field(1)
+        .and_then(|part| AnyRef::from_der(part.value()).ok())
+        .filter(|part| part.tag() == Tag::BitString);
     Some(match point {
-        Some(point) => Key::plain(public_key_info(&[OID_EC, &curve].concat(), &point.value()[1.min(point.value().len())..])),
+        Some(point) => Key::plain(public_key_info(
+            &[OID_EC, &curve].concat(),
+            &point.value()[1.min(point.value().len())..],
+        )),
         None => Key::plain(scalar),
     })
 }
@@ -143,19 +179,32 @@ fn pkcs8(bytes: &[u8]) -> Option<Key> {
         return None;
     }
     let identifier = elements(algorithm.value())?;
-    let (name, octets) = (identifier.first().filter(|part| part.tag() == Tag::ObjectIdentifier)?, private.value());
+    let (name, octets) = (
+        identifier
+            .first()
+            .filter(|part| part.tag() == Tag::ObjectIdentifier)?,
+        private.value(),
+    );
     let parameters = algorithm.value().get(2 + name.value().len()..)?;
     match &tlv(6, name.value())[..] {
         OID_RSA | OID_RSA_PSS => pkcs1(octets),
         OID_EC => sec1(octets, Some(parameters)),
         OID_ED25519 => {
-            let seed = AnyRef::from_der(octets).ok().filter(|part| part.value().len() == 32)?;
+            let seed = AnyRef::from_der(octets)
+                .ok()
+                .filter(|part| part.value().len() == 32)?;
             let pair = Ed25519KeyPair::from_seed_unchecked(seed.value()).ok()?;
-            Some(Key::plain(public_key_info(OID_ED25519, pair.public_key().as_ref())))
+            Some(Key::plain(public_key_info(
+                OID_ED25519,
+                pair.public_key().as_ref(),
+            )))
         }
         _ => {
-            let well_formed = optional.iter().all(|part| part.tag().class() == der::Class::ContextSpecific);
-            (well_formed && octets.len() >= 16 && octets.iter().any(|&byte| byte != 0)).then(|| Key::plain(octets))
+            let well_formed = optional
+                .iter()
+                .all(|part| part.tag().class() == der::Class::ContextSpecific);
+            (well_formed && octets.len() >= 16 && octets.iter().any(|&byte| byte != 0))
+                .then(|| Key::plain(octets))
         }
     }
 }
@@ -257,7 +306,11 @@ fn public_key_info(algorithm: &[u8], key: &[u8]) -> Vec<u8> {
 }
 
 fn unsigned(number: &[u8]) -> Vec<u8> {
-    let sign: &[u8] = if number.first().is_none_or(|byte| byte & 0x80 != 0) { &[0] } else { &[] };
+    let sign: &[u8] = if number.first().is_none_or(|byte| byte & 0x80 != 0) {
+        &[0]
+    } else {
+        &[]
+    };
     tlv(2, &[sign, number].concat())
 }
 
@@ -300,7 +353,10 @@ static PUBLIC_TEST_KEYS: LazyLock<HashSet<[u8; 32]>> = LazyLock::new(|| {
         .lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty())
         .map(|line| {
-            let hex = line.split_ascii_whitespace().next().expect("a line that is not empty has a word");
+            let hex = line
+                .split_ascii_whitespace()
+                .next()
+                .expect("a line that is not empty has a word");
             let mut identity = [0; 32];
             for (place, byte) in identity.iter_mut().enumerate() {
                 *byte = u8::from_str_radix(&hex[2 * place..2 * place + 2], 16).expect("the table holds hex");

@@ -26,7 +26,11 @@ pub enum Verdict {
 impl Verdict {
     /// Passes for one reason where `holds`, else fails.
     fn proof(holds: bool, evidence: Evidence) -> Self {
-        if holds { Self::Pass(vec![evidence]) } else { Self::Fail }
+        if holds {
+            Self::Pass(vec![evidence])
+        } else {
+            Self::Fail
+        }
     }
 
     /// Passes either way: with a reason where `holds`, without one otherwise. For checksums whose rule is not

@@ -40,7 +40,11 @@ pub fn crc24(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x00b7_04ce, |sum, &byte| {
         (0..8).fold(sum ^ u32::from(byte) << 16, |sum, _| {
             let shifted = sum << 1;
-            if shifted & 0x0100_0000 == 0 { shifted } else { shifted ^ 0x0186_4cfb }
+            if shifted & 0x0100_0000 == 0 {
+                shifted
+            } else {
+                shifted ^ 0x0186_4cfb
+            }
         })
     }) & 0x00ff_ffff
 }
@@ -106,12 +110,18 @@ fn packet(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         if width == 8 {
             return None; // indeterminate: not used for keys
         }
-        let length = rest.get(..width)?.iter().fold(0, |length, &byte| length << 8 | usize::from(byte));
+        let length = rest
+            .get(..width)?
+            .iter()
+            .fold(0, |length, &byte| length << 8 | usize::from(byte));
         (head >> 2 & 15, length, &rest[width..])
     } else {
         let (length, width) = match *rest.first()? {
             short @ 0..=191 => (usize::from(short), 1),
-            high @ 192..=223 => ((usize::from(high) - 192 << 8) + usize::from(*rest.get(1)?) + 192, 2),
+            high @ 192..=223 => (
+                (usize::from(high) - 192 << 8) + usize::from(*rest.get(1)?) + 192,
+                2,
+            ),
             255 => (u32::from_be_bytes(rest.get(1..5)?.try_into().ok()?) as usize, 5),
             _ => return None, // partial lengths: not allowed for keys
         };
@@ -141,7 +151,10 @@ mod tests {
     #[test]
     fn plain_and_protected_secrets_are_told_apart() {
         assert_eq!(protection(&key_packet(5, &secret(&[0]))), Some(Protection::None));
-        assert_eq!(protection(&key_packet(5, &secret(&[254, 9, 3, 8]))), Some(Protection::Passphrase));
+        assert_eq!(
+            protection(&key_packet(5, &secret(&[254, 9, 3, 8]))),
+            Some(Protection::Passphrase)
+        );
     }
 
     #[test]

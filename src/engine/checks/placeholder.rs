@@ -25,10 +25,7 @@ pub fn is_placeholder(value: &[u8]) -> bool {
 /// One character repeated, a mask, or a run of one character that no random value has.
 fn is_filler(value: &[u8]) -> bool {
     value.iter().all(|byte| b"*.x0-_#".contains(byte)) || value.iter().all(|&byte| byte == value[0]) || {
-        let longest = value
-            .chunk_by(|left, right| left == right)
-            .map(<[u8]>::len)
-            .max();
+        let longest = value.chunk_by(|left, right| left == right).map(<[u8]>::len).max();
         longest >= Some(REPEATED)
     }
 }
@@ -37,14 +34,17 @@ fn is_filler(value: &[u8]) -> bool {
 fn is_template(value: &[u8], lower: &[u8]) -> bool {
     let enclosed = |open: u8, close: u8| value.first() == Some(&open) && value.last() == Some(&close);
     let name = |text: &[u8]| {
-        text.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        text.iter()
+            .all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_')
             && text.first().is_some_and(|byte| !byte.is_ascii_digit())
     };
     TEMPLATE_MARKS.iter().any(|mark| holds(lower, mark))
         || enclosed(b'<', b'>')
         || enclosed(b'[', b']')
         || enclosed(b'{', b'}')
-        || (value.len() > 2 && (enclosed(b'@', b'@') || enclosed(b'%', b'%')) && name(&value[1..value.len() - 1]))
+        || (value.len() > 2
+            && (enclosed(b'@', b'@') || enclosed(b'%', b'%'))
+            && name(&value[1..value.len() - 1]))
         || value.strip_prefix(b"$").is_some_and(name)
         || matches!(lower, b"%s" | b"%d" | b"%v" | b"%r" | b"?" | b"...")
 }
@@ -78,26 +78,73 @@ const ASCENDING: usize = 9;
 
 /// Values that say there is none.
 const NOTHING: [&[u8]; 12] = [
-    b"true", b"false", b"null", b"none", b"nil", b"undefined", b"nan", b"empty", b"string", b"yes", b"no",
+    b"true",
+    b"false",
+    b"null",
+    b"none",
+    b"nil",
+    b"undefined",
+    b"nan",
+    b"empty",
+    b"string",
+    b"yes",
+    b"no",
     b"default",
 ];
 
 /// Words that random text of this length does not hold by chance.
 const LONG_WORDS: [&[u8]; 18] = [
-    b"example", b"changeme", b"change-me", b"change_me", b"changeit", b"placeholder", b"redacted",
-    b"replaceme", b"replace-me", b"replace_me", b"not-a-real", b"notareal", b"yourpassword", b"your-", b"your_",
-    b"xxxxx", b"lorem", b"foobar",
+    b"example",
+    b"changeme",
+    b"change-me",
+    b"change_me",
+    b"changeit",
+    b"placeholder",
+    b"redacted",
+    b"replaceme",
+    b"replace-me",
+    b"replace_me",
+    b"not-a-real",
+    b"notareal",
+    b"yourpassword",
+    b"your-",
+    b"your_",
+    b"xxxxx",
+    b"lorem",
+    b"foobar",
 ];
 
 /// Words that count only where something other than a letter or digit stands on both sides.
 const SHORT_WORDS: [&[u8]; 10] = [
-    b"sample", b"dummy", b"fake", b"your", b"insert", b"todo", b"test", b"xxx", b"testing", b"placeholder",
+    b"sample",
+    b"dummy",
+    b"fake",
+    b"your",
+    b"insert",
+    b"todo",
+    b"test",
+    b"xxx",
+    b"testing",
+    b"placeholder",
 ];
 
 /// Texts that only templates and source code hold.
 const TEMPLATE_MARKS: [&[u8]; 15] = [
-    b"${", b"$(", b"{{", b"}}", b"#{", b"%(", b"<%", b"{0}", b"process.env", b"os.environ", b"getenv", b"env(",
-    b"env.", b"$env:", b"system.get",
+    b"${",
+    b"$(",
+    b"{{",
+    b"}}",
+    b"#{",
+    b"%(",
+    b"<%",
+    b"{0}",
+    b"process.env",
+    b"os.environ",
+    b"getenv",
+    b"env(",
+    b"env.",
+    b"$env:",
+    b"system.get",
 ];
 
 #[cfg(test)]
@@ -107,12 +154,44 @@ mod tests {
     #[test]
     fn placeholders_of_every_kind_are_recognised() {
         for value in [
-            "", "  ", "********", "xxxxxxxx", "XXXX-XXXX", "........", "aaaaaaaa", "0000000000", "changeme",
-            "CHANGE_ME_PLEASE", "<password>", "${DB_PASSWORD}", "$DB_PASSWORD", "$(cat /run/secret)", "%DB_PASS%",
-            "{{ password }}", "@PASSWORD@", "%s", "{0}", "{password}", "#{secret}", "[secret]", "process.env.TOKEN",
-            "os.environ['A']", "your-api-key", "my-test-password", "YOUR_TOKEN_HERE", "example", "null", "None",
-            "12345678", "1234567890", "abcdef", "sk_0123456789abcdef", "abcdefghijklmnopqrstuvwxyz", "dummy",
-            "A7f9aaaaaaQq", "AKIAIOSFODNN7EXAMPLE",
+            "",
+            "  ",
+            "********",
+            "xxxxxxxx",
+            "XXXX-XXXX",
+            "........",
+            "aaaaaaaa",
+            "0000000000",
+            "changeme",
+            "CHANGE_ME_PLEASE",
+            "<password>",
+            "${DB_PASSWORD}",
+            "$DB_PASSWORD",
+            "$(cat /run/secret)",
+            "%DB_PASS%",
+            "{{ password }}",
+            "@PASSWORD@",
+            "%s",
+            "{0}",
+            "{password}",
+            "#{secret}",
+            "[secret]",
+            "process.env.TOKEN",
+            "os.environ['A']",
+            "your-api-key",
+            "my-test-password",
+            "YOUR_TOKEN_HERE",
+            "example",
+            "null",
+            "None",
+            "12345678",
+            "1234567890",
+            "abcdef",
+            "sk_0123456789abcdef",
+            "abcdefghijklmnopqrstuvwxyz",
+            "dummy",
+            "A7f9aaaaaaQq",
+            "AKIAIOSFODNN7EXAMPLE",
         ] {
             assert!(is_placeholder(value.as_bytes()), "{value:?}");
         }
@@ -121,8 +200,19 @@ mod tests {
     #[test]
     fn secrets_are_not_taken_for_placeholders() {
         for value in [
-            "hunter2", "correct horse battery", "p4ss", "tr0ub4dor&3", "qtestQ9rTESTx0aZ", "$6$rounds", "a$b", "x",
-            "Zm9vQmFyMTIz+/aZ0testQ", "yourself1", "s3cr3t<x", "12345a", "7hK[2]x",
+            "hunter2",
+            "correct horse battery",
+            "p4ss",
+            "tr0ub4dor&3",
+            "qtestQ9rTESTx0aZ",
+            "$6$rounds",
+            "a$b",
+            "x",
+            "Zm9vQmFyMTIz+/aZ0testQ",
+            "yourself1",
+            "s3cr3t<x",
+            "12345a",
+            "7hK[2]x",
         ] {
             assert_eq!(is_placeholder(value.as_bytes()), value == "x", "{value:?}");
         }

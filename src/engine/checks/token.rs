@@ -16,7 +16,10 @@ pub fn aws_access_key_id(id: &[u8]) -> Verdict {
     };
     let mut number = 0u128;
     for byte in body {
-        let Some(value) = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|digit| digit == byte) else {
+        let Some(value) = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+            .iter()
+            .position(|digit| digit == byte)
+        else {
             return Verdict::filter(body.iter().all(u8::is_ascii_alphanumeric));
         };
         number = number << 5 | value as u128;
@@ -52,7 +55,10 @@ pub fn base64_random(text: &[u8]) -> Verdict {
     let Some(bytes) = decode_base64(text).filter(|bytes| bytes.len() >= 16) else {
         return Verdict::Fail;
     };
-    let printable = bytes.iter().filter(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')).count();
+    let printable = bytes
+        .iter()
+        .filter(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t'))
+        .count();
     // Of random bytes, 38 % are printable; of text, all.
     Verdict::filter(printable * 10 < bytes.len() * 8)
 }
@@ -71,7 +77,10 @@ pub fn docker_auth(auth: &[u8]) -> Verdict {
     let Some(decoded) = decode_base64(auth) else {
         return Verdict::Fail;
     };
-    if !decoded.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t')) {
+    if !decoded
+        .iter()
+        .all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t'))
+    {
         return Verdict::Fail;
     }
     let Some(colon) = decoded.iter().position(|&byte| byte == b':') else {
@@ -127,7 +136,10 @@ pub fn jwt(token: &[u8]) -> Verdict {
 /// A macaroon, version 2, after a prefix that ends in a hyphen: version, location, identifier, caveats and a
 /// signature of 32 bytes. The signature cannot be checked without the issuer's key.
 pub fn macaroon(token: &[u8]) -> Verdict {
-    let start = token.iter().position(|&byte| byte == b'-').map_or(0, |hyphen| hyphen + 1);
+    let start = token
+        .iter()
+        .position(|&byte| byte == b'-')
+        .map_or(0, |hyphen| hyphen + 1);
     let parsed = decode_base64(&token[start..]).is_some_and(|bytes| macaroon_v2(&bytes).is_some());
     Verdict::proof(parsed, Evidence::Parsed)
 }
@@ -148,7 +160,10 @@ pub fn password(secret: &[u8]) -> Verdict {
 pub fn uri_password(secret: &[u8], whole: &[u8]) -> Verdict {
     let authority = memchr::memmem::find(whole, b"://").map_or(whole, |scheme| &whole[scheme + 3..]);
     let at = memchr::memmem::rfind(authority, b"@").unwrap_or(authority.len());
-    let user = authority[..at].split(|&byte| byte == b':').next().unwrap_or_default();
+    let user = authority[..at]
+        .split(|&byte| byte == b':')
+        .next()
+        .unwrap_or_default();
     let host = authority.get(at + 1..).unwrap_or_default();
     let host = host
         .split(|byte| !byte.is_ascii_alphanumeric() && !b".-_".contains(byte))
@@ -179,7 +194,9 @@ enum Login {
 
 fn credentials(user: &[u8], password: &[u8]) -> Login {
     let (user, password) = (user.to_ascii_lowercase(), password.to_ascii_lowercase());
-    if is_placeholder(&password) || (SAMPLE_USERS.contains(&user.as_slice()) && USUAL.contains(&password.as_slice())) {
+    if is_placeholder(&password)
+        || (SAMPLE_USERS.contains(&user.as_slice()) && USUAL.contains(&password.as_slice()))
+    {
         Login::None
     } else if user == password || USUAL.contains(&password.as_slice()) {
         Login::Documented
@@ -279,19 +296,54 @@ const ESCAPED: usize = 3;
 
 /// Users that stand for a user.
 const SAMPLE_USERS: [&[u8]; 12] = [
-    b"user", b"username", b"usr", b"foo", b"name", b"login", b"myuser", b"u", b"aladdin", b"alice", b"bob", b"someuser",
+    b"user",
+    b"username",
+    b"usr",
+    b"foo",
+    b"name",
+    b"login",
+    b"myuser",
+    b"u",
+    b"aladdin",
+    b"alice",
+    b"bob",
+    b"someuser",
 ];
 
 /// Passwords that manuals and stock images use.
 const USUAL: [&[u8]; 22] = [
-    b"password", b"passwd", b"pass", b"pwd", b"pw", b"p", b"secret", b"mypassword", b"mypass", b"bar", b"foo", b"root",
-    b"admin", b"guest", b"postgres", b"mysql", b"redis", b"open sesame", b"opensesame", b"prisma", b"bitnami",
+    b"password",
+    b"passwd",
+    b"pass",
+    b"pwd",
+    b"pw",
+    b"p",
+    b"secret",
+    b"mypassword",
+    b"mypass",
+    b"bar",
+    b"foo",
+    b"root",
+    b"admin",
+    b"guest",
+    b"postgres",
+    b"mysql",
+    b"redis",
+    b"open sesame",
+    b"opensesame",
+    b"prisma",
+    b"bitnami",
     b"hunter2",
 ];
 
 /// Host names set apart for documentation and tests (RFC 2606, RFC 6761).
 const RESERVED_HOSTS: [&[u8]; 6] = [
-    b"example.com", b"example.net", b"example.org", b"example", b"invalid", b"test",
+    b"example.com",
+    b"example.net",
+    b"example.org",
+    b"example",
+    b"invalid",
+    b"test",
 ];
 
 #[cfg(test)]
@@ -315,8 +367,14 @@ mod tests {
             .rev()
             .map(|digit| char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[(bits >> (5 * digit)) as usize & 31]))
             .collect();
-        assert!(passes(aws_access_key_id(format!("AKIA{body}").as_bytes()), PARSED));
-        assert!(passes(aws_access_key_id(format!("AKIAI{}", &body[1..]).as_bytes()), &[]));
+        assert!(passes(
+            aws_access_key_id(format!("AKIA{body}").as_bytes()),
+            PARSED
+        ));
+        assert!(passes(
+            aws_access_key_id(format!("AKIAI{}", &body[1..]).as_bytes()),
+            &[]
+        ));
         assert_eq!(aws_access_key_id(&body.as_bytes()[..15]), Verdict::Fail);
     }
 
@@ -326,7 +384,15 @@ mod tests {
         assert!(passes(auth("ci-bot:Zq81-vbnT"), PARSED));
         assert!(passes(auth("deploy:p:with:colons9"), PARSED));
         assert!(passes(auth("admin:admin"), &[Evidence::Sample]));
-        for login in ["user:pass", "username:password", "bot:", ":token99x", "bot:${TOKEN}", "no colon here", "a:\u{1}bcdefg"] {
+        for login in [
+            "user:pass",
+            "username:password",
+            "bot:",
+            ":token99x",
+            "bot:${TOKEN}",
+            "no colon here",
+            "a:\u{1}bcdefg",
+        ] {
             assert_eq!(auth(login), Verdict::Fail, "{login}");
         }
         assert_eq!(docker_auth(b"not/base64!"), Verdict::Fail);
@@ -338,7 +404,10 @@ mod tests {
             let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
             jwt(format!("{}.{}.c2lnbmF0dXJl", encode(header), encode(payload)).as_bytes())
         };
-        assert!(passes(token(r#"{"alg":"HS256"}"#, r#"{"sub":"7","exp":1}"#), PARSED));
+        assert!(passes(
+            token(r#"{"alg":"HS256"}"#, r#"{"sub":"7","exp":1}"#),
+            PARSED
+        ));
         assert_eq!(token(r#"{"typ":"JWT"}"#, r#"{"sub":"7"}"#), Verdict::Fail);
         assert_eq!(token(r#"{"alg":"HS256"}"#, r#"[1]"#), Verdict::Fail);
         assert_eq!(token(r#"{"alg":"HS256"}"#, r#"{"role":"anon"}"#), Verdict::Fail);
@@ -347,7 +416,9 @@ mod tests {
 
     #[test]
     fn macaroon_needs_its_fields_in_order_and_a_signature() {
-        let mut bytes = vec![2, 1, 3, b'a', b'.', b'b', 2, 2, b'i', b'd', 0, 2, 1, b'c', 0, 0, 6, 32];
+        let mut bytes = vec![
+            2, 1, 3, b'a', b'.', b'b', 2, 2, b'i', b'd', 0, 2, 1, b'c', 0, 0, 6, 32,
+        ];
         bytes.extend([7; 32]);
         let token = |bytes: &[u8]| macaroon(format!("pypi-{}", URL_SAFE_NO_PAD.encode(bytes)).as_bytes());
         assert!(passes(token(&bytes), PARSED));
@@ -363,13 +434,27 @@ mod tests {
             let _ = user;
             uri_password(rest.rsplit_once('@').unwrap().0.as_bytes(), uri.as_bytes())
         };
-        for real in ["postgres://app:Tr41n-set@db.internal:5432/x", "redis://:qW3rt9zz@cache/0", "mysql://root:a%40b9x@10.0.0.7"] {
+        for real in [
+            "postgres://app:Tr41n-set@db.internal:5432/x",
+            "redis://:qW3rt9zz@cache/0",
+            "mysql://root:a%40b9x@10.0.0.7",
+        ] {
             assert!(passes(grade(real), &[]), "{real}");
         }
-        for sample in ["postgres://postgres:postgres@localhost/db", "amqp://guest:guest@mq", "https://ci:s3cr3t-9@db.example.com/", "postgres://app:password@db"] {
+        for sample in [
+            "postgres://postgres:postgres@localhost/db",
+            "amqp://guest:guest@mq",
+            "https://ci:s3cr3t-9@db.example.com/",
+            "postgres://app:password@db",
+        ] {
             assert!(passes(grade(sample), &[Evidence::Sample]), "{sample}");
         }
-        for none in ["postgres://user:password@host", "mysql://u:${PASS}@host", "redis://:<password>@host", "mongodb://a:%24%7BPW%7D@h"] {
+        for none in [
+            "postgres://user:password@host",
+            "mysql://u:${PASS}@host",
+            "redis://:<password>@host",
+            "mongodb://a:%24%7BPW%7D@h",
+        ] {
             assert_eq!(grade(none), Verdict::Fail, "{none}");
         }
     }
@@ -384,8 +469,15 @@ mod tests {
 
     #[test]
     fn base64_of_text_is_not_random() {
-        assert_eq!(base64_random(STANDARD.encode("a plain sentence of text").as_bytes()), Verdict::Fail);
-        assert_eq!(base64_random(STANDARD.encode([0x9c; 8]).as_bytes()), Verdict::Fail, "too short");
+        assert_eq!(
+            base64_random(STANDARD.encode("a plain sentence of text").as_bytes()),
+            Verdict::Fail
+        );
+        assert_eq!(
+            base64_random(STANDARD.encode([0x9c; 8]).as_bytes()),
+            Verdict::Fail,
+            "too short"
+        );
         let bytes: Vec<u8> = (0..32u8).map(|place| place.wrapping_mul(71) ^ 0x95).collect();
         assert!(passes(base64_random(STANDARD.encode(bytes).as_bytes()), &[]));
     }
@@ -394,7 +486,10 @@ mod tests {
     fn base64_json_reads_past_prefix_and_before_signature() {
         let body = STANDARD.encode(r#"{"iat":1,"url":"https://sentry.invalid"}"#);
         assert!(passes(base64_json(format!("glc_{body}").as_bytes()), PARSED));
-        assert!(passes(base64_json(format!("sntrys_{body}_Zm9vYmFy").as_bytes()), PARSED));
+        assert!(passes(
+            base64_json(format!("sntrys_{body}_Zm9vYmFy").as_bytes()),
+            PARSED
+        ));
         assert_eq!(base64_json(b"glc_eyJub3QganNvbg"), Verdict::Fail);
     }
 }
