@@ -142,7 +142,7 @@ pub fn bech32(text: &[u8]) -> Verdict {
 }
 
 /// One round of the polynomial of BIP-173.
-pub fn bech32_step(state: u32, value: u32) -> u32 {
+fn bech32_step(state: u32, value: u32) -> u32 {
     let top = state >> 25;
     let mut next = ((state & 0x01ff_ffff) << 5) ^ value;
     for (bit, generator) in [0x3b6a_57b2, 0x2650_8e6d, 0x1ea1_19fa, 0x3d42_33dd, 0x2a14_62b3]
@@ -243,3 +243,116 @@ const AZURE_SEEDS: [&[u8; 8]; 21] = [
     b"System00",
     b"Tenant00",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::example::{Rng, structures};
+
+    const CHECKSUM: &[Evidence] = &[Evidence::Checksum];
+
+    fn passes(verdict: Verdict, evidence: &[Evidence]) -> bool {
+        verdict == Verdict::Pass(evidence.to_vec())
+    }
+
+    fn generated(name: &str, args: &[&str]) -> Vec<u8> {
+        structures::structure(name, args, &mut Rng::new(3)).unwrap()
+    }
+
+    fn changed(text: &[u8], place: usize) -> Vec<u8> {
+        let mut text = text.to_vec();
+        text[place] = if text[place] == b'a' { b'b' } else { b'a' };
+        text
+    }
+
+    // CRC-32 of "123456789" is cbf43926 in every catalogue of checksums: 3jZRME in base62, 1kl8mjq in base36.
+
+    #[test]
+    fn crc32_in_base62_leaves_the_prefix_out() {
+        assert!(passes(crc32_base62(b"x_1234567893jZRME"), CHECKSUM));
+        assert_eq!(crc32_base62(b"x_1234567893jZRMF"), Verdict::Fail);
+        assert_eq!(crc32_base62(b"1234567893jZRME"), Verdict::Fail, "no prefix");
+        assert_eq!(crc32_base62(b"x_3jZRME"), Verdict::Fail, "no body");
+    }
+
+    #[test]
+    fn crc32_in_base36_is_for_tokens_with_a_dot() {
+        let body = "glpat-abcdefghijklmnopqrstuvwxyz0.0w";
+        let right = format!(
+            "{body}{}",
+            String::from_utf8(in_base(crc32fast::hash(body.as_bytes()), BASE36, 7)).unwrap()
+        );
+        assert!(passes(crc32_base36(right.as_bytes()), CHECKSUM));
+        assert_eq!(crc32_base36(format!("{body}0000000").as_bytes()), Verdict::Fail);
+        assert!(passes(crc32_base36(b"glpat-0123456789abcdefghij"), &[]));
+        assert_eq!(in_base(0xcbf4_3926, BASE36, 7), b"1kl8mjq");
+    }
+
+    #[test]
+    fn crc32_in_hex_is_little_endian() {
+        assert!(passes(crc32_hex_le(b"123456789_2639f4cb"), CHECKSUM));
+        assert_eq!(crc32_hex_le(b"123456789_cbf43926"), Verdict::Fail);
+        assert_eq!(crc32_hex_le(b"1234567892639f4cb"), Verdict::Fail);
+    }
+
+    #[test]
+    fn marvin32_of_the_published_vectors() {
+        // The vectors of .NET's own test of Marvin: the two halves of its 64-bit result.
+        let seed = &0x004f_b61a_001b_dbccu64.to_be_bytes();
+        assert_eq!(marvin32(seed, b""), 0x30ed_35c1 ^ 0x00cd_3c7d);
+        assert_eq!(marvin32(seed, &[0xaf]), 0x48e7_3fc7 ^ 0x7d75_ddc1);
+        assert_eq!(marvin32(seed, &[0xe7, 0x0f]), 0xb5f6_e1fc ^ 0x485d_bff8);
+    }
+
+    #[test]
+    fn azure_keys_are_known_by_their_checksum_and_only_storage_must_have_it() {
+        let storage = generated("azure-marvin32", &["Default0", "+ASt", "60"]);
+        assert!(passes(azure_identifiable(&storage), CHECKSUM));
+        assert_eq!(azure_identifiable(&changed(&storage, 10)), Verdict::Fail);
+        let search = generated("azure-marvin32", &["Query000", "AzSe", "35"]);
+        assert!(passes(azure_identifiable(&search), CHECKSUM));
+        assert!(passes(azure_identifiable(&changed(&search, 10)), &[]));
+        assert_eq!(azure_identifiable(b"not base64!"), Verdict::Fail);
+    }
+
+    #[test]
+    fn hints_never_fail() {
+        for (name, check) in [
+            ("azure-entra-secret", azure_entra_secret as fn(&[u8]) -> Verdict),
+            ("azure-devops-pat", azure_devops_pat),
+            ("github-fine-grained", github_fine_grained),
+        ] {
+            let right = generated(name, &[]);
+            assert!(passes(check(&right), CHECKSUM), "{name}");
+            assert!(passes(check(&changed(&right, 13)), &[]), "{name}");
+            assert!(passes(check(b"short"), &[]), "{name}");
+        }
+    }
+
+    #[test]
+    fn bech32_of_the_standard_and_of_age() {
+        // Valid and invalid strings of BIP-173 itself.
+        for valid in [
+            "A12UEL5L",
+            "a12uel5l",
+            "?1ezyfcl",
+            "split1checkupstagehandshakeupstreamerranterredcaperred2y9e3w",
+        ] {
+            assert!(passes(bech32(valid.as_bytes()), CHECKSUM), "{valid}");
+        }
+        for invalid in [
+            "A1G7SGD8",
+            "1qzzfhee",
+            "10a06t8",
+            "A12uEL5L",
+            "li1dgmt3",
+            "x1b4n0q5v",
+            "",
+        ] {
+            assert_eq!(bech32(invalid.as_bytes()), Verdict::Fail, "{invalid}");
+        }
+        let identity = generated("age-identity", &[]);
+        assert!(passes(bech32(&identity), CHECKSUM));
+        assert_eq!(bech32(&changed(&identity, 40)), Verdict::Fail);
+    }
+}

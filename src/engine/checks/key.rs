@@ -374,3 +374,198 @@ const OID_P384: &[u8] = &[6, 5, 0x2b, 0x81, 4, 0, 0x22];
 const OID_P521: &[u8] = &[6, 5, 0x2b, 0x81, 4, 0, 0x23];
 const OID_RSA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
 const OID_RSA_PSS: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10];
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs};
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rules::example::{Rng, structures};
+
+    fn generated(name: &str, args: &[&str]) -> String {
+        String::from_utf8(structures::structure(name, args, &mut Rng::new(7)).unwrap()).unwrap()
+    }
+
+    fn block(label: &str, body: &[u8]) -> armor::Block {
+        armor::Block {
+            label: label.to_owned(),
+            headers: Vec::new(),
+            body: body.to_vec(),
+            crc24: None,
+        }
+    }
+
+    fn identity(text: &str) -> Option<[u8; 32]> {
+        parse(&armor::read(text.as_bytes())?)?.identity
+    }
+
+    fn body(text: &str) -> Vec<u8> {
+        armor::read(text.as_bytes()).unwrap().body
+    }
+
+    #[test]
+    fn identity_is_the_hash_of_the_public_key_info() {
+        for algorithm in [
+            &rcgen::PKCS_ECDSA_P256_SHA256,
+            &rcgen::PKCS_ECDSA_P384_SHA384,
+            &rcgen::PKCS_ED25519,
+        ] {
+            use rcgen::PublicKeyData as _;
+            let pair = rcgen::KeyPair::generate_for(algorithm).unwrap();
+            let expected: [u8; 32] = Sha256::digest(pair.subject_public_key_info()).into();
+            assert_eq!(identity(&pair.serialize_pem()), Some(expected), "{algorithm:?}");
+        }
+    }
+
+    #[test]
+    fn identity_is_the_same_in_every_form() {
+        let rsa = body(&generated("rsa-pkcs1-pem", &[]));
+        let wrapped = tlv(
+            0x30,
+            &[
+                tlv(2, &[0]),
+                tlv(0x30, &[OID_RSA, &[5, 0]].concat()),
+                tlv(4, &rsa),
+            ]
+            .concat(),
+        );
+        let plain = parse(&block("RSA PRIVATE KEY", &rsa)).unwrap();
+        assert_eq!(parse(&block("PRIVATE KEY", &wrapped)).unwrap(), plain);
+        assert!(plain.identity.is_some());
+
+        let sec1 = body(&generated("ec-sec1-pem", &[]));
+        let curve = tlv(0x30, &[OID_EC, OID_P256].concat());
+        let wrapped = tlv(0x30, &[tlv(2, &[0]), curve, tlv(4, &sec1)].concat());
+        assert_eq!(
+            parse(&block("EC PRIVATE KEY", &sec1)),
+            parse(&block("PRIVATE KEY", &wrapped))
+        );
+
+        // A seed, an Ed25519 key: the same in OpenSSH's form and in PKCS#8.
+        let openssh = body(&generated("openssh-pem", &[]));
+        let at = memchr::memmem::rfind(&openssh, b"\0\0\0\x40").unwrap() + 4;
+        let seed = tlv(4, &openssh[at..at + 32]);
+        let pkcs8 = tlv(
+            0x30,
+            &[tlv(2, &[0]), tlv(0x30, OID_ED25519), tlv(4, &seed)].concat(),
+        );
+        assert_eq!(
+            parse(&block("OPENSSH PRIVATE KEY", &openssh)),
+            parse(&block("PRIVATE KEY", &pkcs8))
+        );
+    }
+
+    #[test]
+    fn an_rsa_key_whose_factors_do_not_fit_is_none() {
+        let mut rsa = body(&generated("rsa-pkcs1-pem", &[]));
+        assert!(parse(&block("RSA PRIVATE KEY", &rsa)).is_some());
+        let modulus_end = 4 + 3 + 4 + 257;
+        rsa[modulus_end - 3] ^= 1;
+        assert_eq!(parse(&block("RSA PRIVATE KEY", &rsa)), None);
+    }
+
+    #[test]
+    fn encrypted_keys_are_said_to_be() {
+        for (name, args) in [
+            ("pkcs8-encrypted-pem", &[][..]),
+            ("legacy-encrypted-pem", &[]),
+            ("openssh-pem", &["encrypted"]),
+            ("pgp-pem", &["encrypted"]),
+        ] {
+            let text = generated(name, args);
+            let Verdict::Pass(evidence) = private_key(text.as_bytes()) else {
+                panic!("{name} is no key");
+            };
+            assert_eq!(evidence, [Evidence::Parsed, Evidence::Encrypted], "{name}");
+        }
+    }
+
+    #[test]
+    fn no_cut_key_parses() {
+        for name in [
+            "rsa-pkcs1-pem",
+            "ec-sec1-pem",
+            "dsa-pem",
+            "pkcs8-pem",
+            "openssh-pem",
+        ] {
+            let whole = armor::read(generated(name, &[]).as_bytes()).unwrap();
+            for length in (0..whole.body.len()).step_by(7) {
+                assert_eq!(
+                    parse(&block(&whole.label, &whole.body[..length])),
+                    None,
+                    "{name} {length}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_armour_checksum_is_no_pgp_key() {
+        let mut whole = armor::read(generated("pgp-pem", &[]).as_bytes()).unwrap();
+        assert!(parse(&whole).is_some());
+        whole.crc24 = whole.crc24.map(|crc| crc ^ 1);
+        assert_eq!(parse(&whole), None);
+    }
+
+    #[test]
+    fn a_public_test_key_is_recognised_in_any_form() {
+        // A key is public once its identity is in the table; the table itself cannot be tested with private keys
+        // that may not stand here.
+        assert!(
+            PUBLIC_TEST_KEYS.len() >= 10,
+            "the table holds the ten of GnuTLS at least"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bodies_never_panic(body in proptest::collection::vec(any::<u8>(), 0..200), label in 0..4usize) {
+            let label = ["PRIVATE KEY", "OPENSSH PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "PGP PRIVATE KEY BLOCK"][label];
+            let _ = parse(&block(label, &body));
+            let _ = parse(&block(label, &[b"openssh-key-v1\0", &body[..]].concat()));
+            let text = format!("-----BEGIN {label}-----\n{}\n-----END {label}-----", STANDARD.encode(&body));
+            prop_assert!(private_key(&text.as_bytes()[..text.len() / 2]) == Verdict::Fail);
+        }
+    }
+
+    /// Not a test: makes the table of `rules/public-test-keys.txt` from the files that the environment names. See
+    /// `rules/public-test-keys.sh`.
+    #[test]
+    #[ignore = "makes a table from files that are not here"]
+    fn recompute_public_test_keys() {
+        let files = env::var("LAYERSIFT_KEY_FILES").expect("lines of ORIGIN=FILE");
+        let mut lines = Vec::new();
+        for (origin, file) in files.lines().filter_map(|line| line.split_once('=')) {
+            let bytes = fs::read(file).expect("the file is there");
+            for start in memchr::memmem::find_iter(&bytes, b"-----BEGIN ") {
+                let text = &bytes[start..bytes.len().min(start + 16 * 1024)];
+                // Armour is text, though the file around it need not be.
+                let end = text
+                    .iter()
+                    .position(|byte| !byte.is_ascii())
+                    .unwrap_or(text.len());
+                let Some(found) = armor::read(&text[..end]) else {
+                    continue;
+                };
+                let Some(identity) = parse(&found).and_then(|key| key.identity) else {
+                    continue;
+                };
+                lines.push(format!(
+                    "{}  {origin}, {}",
+                    crate::text::hex(&identity),
+                    found.label
+                ));
+            }
+        }
+        lines.sort();
+        lines.dedup_by(|one, next| one[..64] == next[..64]);
+        lines.sort_by(|one, next| one[66..].cmp(&next[66..]));
+        let table = env::var("LAYERSIFT_KEY_TABLE").expect("the file to write");
+        fs::write(table, lines.join("\n") + "\n").expect("the table can be written");
+    }
+}

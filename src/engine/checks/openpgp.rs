@@ -119,7 +119,7 @@ fn packet(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         let (length, width) = match *rest.first()? {
             short @ 0..=191 => (usize::from(short), 1),
             high @ 192..=223 => (
-                (usize::from(high) - 192 << 8) + usize::from(*rest.get(1)?) + 192,
+                ((usize::from(high) - 192) << 8) + usize::from(*rest.get(1)?) + 192,
                 2,
             ),
             255 => (u32::from_be_bytes(rest.get(1..5)?.try_into().ok()?) as usize, 5),
