@@ -148,6 +148,40 @@ fn no_counter_example_is_found() {
 }
 
 #[test]
+fn a_half_that_stands_alone_waits_for_the_other() {
+    let secret = Example {
+        template: "{A-Za-z0-9+/:40}".to_owned(),
+        path: None,
+        expect: Vec::new(),
+        strict: false,
+    };
+    let secret = String::from_utf8(secret.expand(1).expect("the template is good")).expect("it is text");
+    let google = &["gcs-hmac-key"][..];
+    let amazon = &["aws-access-key"][..];
+    let either = &["aws-access-key", "gcs-hmac-key"][..];
+    for (text, rules) in [
+        (format!("gs_secret_access_key = {secret}"), google),
+        (format!("GCS_SECRET={secret}"), google),
+        (format!("\"hmac_secret_key\": \"{secret}\""), google),
+        (format!("AWS_SECRET_ACCESS_KEY={secret}"), either),
+        (format!("secret_key = {secret}"), either),
+        (format!("'secretKey': '{secret}'"), either),
+        (format!("S3_SECRET_KEY={secret}"), amazon),
+        (format!("COMMIT_SECRET={secret}"), &[]),
+        (format!("secret_key = {secret}A"), &[]),
+    ] {
+        let found = MATCHER.scan_text(text.as_bytes(), &mut Scratch::default());
+        let mut ids: Vec<&str> = found
+            .iter()
+            .filter(|candidate| candidate.part.is_some())
+            .map(|candidate| MATCHER.rules().rules()[candidate.rule as usize].id.0.as_str())
+            .collect();
+        ids.sort_unstable();
+        assert_eq!(ids, rules, "{text}");
+    }
+}
+
+#[test]
 fn every_rule_says_what_to_do_and_where_it_is_from() {
     for rule in MATCHER.rules().rules() {
         assert!(

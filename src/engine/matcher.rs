@@ -228,7 +228,8 @@ impl Matcher {
     /// Where one text was matched by several rules, or is the other half of a pair, the most specific one stays:
     /// a whole credential before a half or a lone identifier; then one whose checksum, structure or other half was
     /// verified; then the rule with the longest literal inside the text, with the longest literal at all, of the higher
-    /// severity, of the first id.
+    /// severity, of the first id. Halves that stand alone are kept for every rule whose half they may be: which one it
+    /// is shows when the other half is found, perhaps in another file.
     pub fn settle(&self, found: &mut Vec<Candidate>) {
         found.sort_by(|a, b| {
             (a.order(), Reverse(a.confidence), &a.evidence).cmp(&(
@@ -241,6 +242,9 @@ impl Matcher {
 
         let mut claims: HashMap<(u64, u64), (Specificity, usize)> = HashMap::new();
         for (number, candidate) in found.iter().enumerate() {
+            if candidate.part.is_some() {
+                continue;
+            }
             let specificity = self.specificity(candidate);
             let spans =
                 std::iter::once(&candidate.at).chain(candidate.companions.iter().map(|half| &half.at));
@@ -259,9 +263,11 @@ impl Matcher {
         let mut number = 0;
         found.retain(|candidate| {
             number += 1;
-            claims
-                .get(&(candidate.at.start, candidate.at.end))
-                .is_some_and(|&(_, best)| best == number - 1)
+            match claims.get(&(candidate.at.start, candidate.at.end)) {
+                Some((claim, _)) if candidate.part.is_some() => !claim.whole,
+                Some(&(_, best)) => best == number - 1,
+                None => true,
+            }
         });
     }
 

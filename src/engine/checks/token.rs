@@ -194,15 +194,30 @@ enum Login {
 
 fn credentials(user: &[u8], password: &[u8]) -> Login {
     let (user, password) = (user.to_ascii_lowercase(), password.to_ascii_lowercase());
-    if is_placeholder(&password)
-        || (SAMPLE_USERS.contains(&user.as_slice()) && USUAL.contains(&password.as_slice()))
-    {
+    let is_usual = USUAL.contains(&password.as_slice());
+    let is_sample = SAMPLE_USERS.contains(&user.as_slice()) && (is_usual || says_password(&password));
+    if is_placeholder(&password) || is_sample {
         Login::None
-    } else if user == password || USUAL.contains(&password.as_slice()) {
+    } else if user == password || is_usual {
         Login::Documented
     } else {
         Login::Real
     }
+}
+
+/// Whether a password says no more than that it is one: `pass#1`, `P4ssw0rd`. Next to a sample user, that is a sample.
+fn says_password(password: &[u8]) -> bool {
+    let letters: Vec<u8> = password
+        .iter()
+        .map(|byte| match byte {
+            b'4' | b'@' => b'a',
+            b'0' => b'o',
+            b'5' | b'$' => b's',
+            other => *other,
+        })
+        .filter(u8::is_ascii_lowercase)
+        .collect();
+    memchr::memmem::find(&letters, b"pass").is_some()
 }
 
 fn macaroon_v2(bytes: &[u8]) -> Option<()> {
@@ -454,6 +469,7 @@ mod tests {
             "mysql://u:${PASS}@host",
             "redis://:<password>@host",
             "mongodb://a:%24%7BPW%7D@h",
+            "https://user:P4ss%20word@git.acme.io",
         ] {
             assert_eq!(grade(none), Verdict::Fail, "{none}");
         }
