@@ -1035,6 +1035,7 @@ impl Canon {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::{Boundary, Check};
 
     const GOOD: &str = r#"
 [[rule]]
@@ -1238,5 +1239,37 @@ regex = '''acme_[A-Z0-9]{20}'''
         let rules = RuleSet::load(&[("mine.toml".to_owned(), text)]).unwrap();
         assert_eq!(rules.rules().len(), builtin.rules().len());
         assert_eq!(rules.find(&rule.id.0).unwrap().title, "Acme key");
+    }
+
+    #[test]
+    fn the_list_of_fields_names_every_field_and_word() {
+        let readme = include_str!("../../rules/README.md");
+        let fields = [
+            RULE_FIELDS,
+            PART_FIELDS,
+            CONTEXT_FIELDS,
+            LITERAL_FIELDS,
+            EXAMPLE_FIELDS,
+            COUNTER_FIELDS,
+        ];
+        let mut words: Vec<String> = fields.concat().into_iter().map(str::to_owned).collect();
+        let lists = [
+            "".parse::<Check>().err(),
+            "".parse::<Boundary>().err(),
+            "".parse::<Evidence>().err(),
+        ];
+        for list in lists.into_iter().flatten() {
+            words.extend(list.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+        words.retain(|word| {
+            ![
+                format!("`{word}`"),
+                format!("{word} = "),
+                format!("[[rule.{word}]]"),
+            ]
+            .iter()
+            .any(|form| readme.contains(form))
+        });
+        assert!(words.is_empty(), "not in rules/README.md: {words:?}");
     }
 }
