@@ -1,4 +1,8 @@
 //! Reports: every format from the same `Report` values, built in code.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its functions too"
+)]
 
 mod fixture;
 mod human;

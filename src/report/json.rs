@@ -288,6 +288,10 @@ impl<F: Formatter> Formatter for Printable<F> {
     }
 
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        // Nearly every fragment; to look at each character of a large report takes longer than to write it.
+        if fragment.bytes().all(|byte| byte.is_ascii() && byte != 0x7f) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some((start, c)) = rest.char_indices().find(|(_, c)| text::is_unprintable(*c)) {
             writer.write_all(&rest.as_bytes()[..start])?;

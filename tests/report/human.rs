@@ -88,7 +88,7 @@ fn the_last_line_is_the_verdict_in_words() {
     );
     assert_eq!(
         last_line(&fixture::clean()),
-        "PASS: no leaked secret of medium or higher confidence and medium or higher severity; everything was scanned."
+        "PASS: no leaked secret of medium or higher confidence and severity; everything was scanned."
     );
     assert_eq!(
         last_line(&fixture::unresolved()),
@@ -119,20 +119,9 @@ fn arrows_lead_from_each_layer_to_the_one_that_hides_it() {
         .collect();
     fixture::fill_layers(&mut report);
     let text = rendered(&report, 120, false);
-    let gutters: Vec<&str> = text
-        .lines()
-        .filter(|line| line.starts_with("  │ ") && line.contains("iB │") || line.contains(" B │"))
-        .map(|line| {
-            let gutter = line.rsplit("│ ").next().unwrap();
-            let start = line.len() - gutter.len();
-            let border = line[..start]
-                .match_indices('│')
-                .nth(5)
-                .map_or(start, |(at, bar)| at + bar.len());
-            line[border..].trim_end()
-        })
-        .collect();
-    assert_golden("arrows.txt", gutters.join("\n").as_bytes());
+    let (_, stack) = text.split_once("── layers").unwrap();
+    let (stack, _) = stack.split_once("── what to do").unwrap();
+    assert_golden("arrows.txt", stack.as_bytes());
 }
 
 #[test]
@@ -158,7 +147,10 @@ fn many_arrows_leave_room_for_the_instructions() {
     fixture::fill_layers(&mut report);
     let text = rendered(&report, 100, false);
     assert!(text.contains("ADD rootfs"), "{text}");
-    assert!(text.contains("and 21 more places"), "{text}");
+    assert!(
+        text.contains("and 21 more places (`--format json` lists them)"),
+        "{text}"
+    );
     for line in text.lines() {
         assert!(line.width() <= 100, "{line}");
     }

@@ -37,7 +37,8 @@ fn each_filter_leaves_out_counts_and_tells() {
     let default = Policy::default;
     let paths = |globs: &[&str]| globs.iter().map(|glob| glob.parse().unwrap()).collect();
     let id = |id: &str| vec![RuleId(id.to_owned())];
-    let cases: [(Policy, &[&str], &[(Filter, u64)], u64); 9] = [
+    type Case<'a> = (Policy, &'a [&'a str], &'a [(Filter, u64)], u64);
+    let cases: [Case<'_>; 9] = [
         (
             Policy {
                 min_confidence: Confidence::Low,

@@ -104,15 +104,7 @@ fn logs_have_no_error_and_no_warning_under_the_multitool_with_the_github_rules()
         .filter(|result| !(env!("CARGO_PKG_REPOSITORY").is_empty() && result["ruleId"] == "SARIF2005"))
         .collect();
     assert!(unexpected.is_empty(), "{unexpected:#?}\n{text}");
-    for name in files
-        .iter()
-        .map(|file| file.file_name().unwrap().to_string_lossy())
-    {
-        assert!(
-            text.contains(&format!("{} files scanned", files.len())),
-            "{name}: {text}"
-        );
-    }
+    assert!(text.contains(&format!("{} files scanned", files.len())), "{text}");
 }
 
 #[test]

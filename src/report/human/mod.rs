@@ -9,7 +9,7 @@ use std::io;
 
 use crate::finding::{self, Reveal};
 use crate::policy;
-use crate::rules::{Evidence, Severity};
+use crate::rules::{Confidence, Evidence, Severity};
 use crate::text;
 
 use super::wire::{self, SkipSort, Status};
@@ -167,13 +167,20 @@ fn write_finding(page: &mut Page, report: &wire::Report, finding: &wire::Finding
         page.blank();
         write_occurrence(page, report, occurrence, images);
     }
-    let more = groups.len().saturating_sub(MOST_PLACES) as u64;
-    let more = more.saturating_add(finding.more_occurrences);
-    if more > 0 {
+    let folded = groups.len().saturating_sub(MOST_PLACES) as u64;
+    if folded > 0 {
         page.blank();
         let text = format!(
-            "and {} (`--format json` lists up to the limit)",
-            counted(more, "more place")
+            "and {} (`--format json` lists them)",
+            counted(folded, "more place")
+        );
+        page.flow(4, 6, &[(Ink::Dim, &text)]);
+    }
+    if finding.more_occurrences > 0 {
+        page.blank();
+        let text = format!(
+            "and {} that were counted only",
+            counted(finding.more_occurrences, "more place")
         );
         page.flow(4, 6, &[(Ink::Dim, &text)]);
     }
@@ -659,15 +666,15 @@ fn verdict(page: &mut Page, report: &wire::Report) {
     } else {
         "not everything could be scanned, see coverage"
     };
-    let bar =
-        if verdict.min_confidence == crate::rules::Confidence::Low && verdict.min_severity == Severity::Low {
-            "leaked secret".to_owned()
-        } else {
-            format!(
-                "leaked secret of {} or higher confidence and {} or higher severity",
-                verdict.min_confidence, verdict.min_severity
-            )
-        };
+    let bar = match (verdict.min_confidence, verdict.min_severity) {
+        (Confidence::Low, Severity::Low) => "leaked secret".to_owned(),
+        (confidence, severity) if confidence.to_string() == severity.to_string() => {
+            format!("leaked secret of {confidence} or higher confidence and severity")
+        }
+        (confidence, severity) => {
+            format!("leaked secret of {confidence} or higher confidence and {severity} or higher severity")
+        }
+    };
     let (word, ink, text) = match verdict.outcome.as_str() {
         "clean" => ("PASS", Ink::Green, format!("no {bar}; everything was scanned.")),
         "findings" => (

@@ -75,10 +75,15 @@ impl Page {
     }
 
     /// A paragraph under a label: `label` stands at `indent`, the text begins at `column` and is wrapped there. Where
-    /// the page is too narrow for that, the text follows on lines of its own.
+    /// a word of it has no room there, the text follows on lines of its own.
     pub(super) fn labelled(&mut self, indent: usize, column: usize, label: &str, spans: &[Span<'_>]) {
         let gap = column.saturating_sub(indent + label.width());
-        if gap == 0 || column * 3 > self.width * 2 {
+        let room = self.width.saturating_sub(column);
+        let is_tight = spans
+            .iter()
+            .flat_map(|(_, text)| text.split(' '))
+            .any(|word| word.width() > room);
+        if gap == 0 || is_tight {
             let indent = indent.min(4);
             self.flow(indent, indent, &[(Ink::Dim, label)]);
             self.flow(indent + 2, indent + 2, spans);
