@@ -282,7 +282,7 @@ fn private_key() -> Finding {
         status,
         location: at(1, 1, pem.len() as u64),
         companions: Vec::new(),
-        context: lines(&[(1, format!("{begin}…"), true)]),
+        context: lines(&[(1, "-----BEGIN …".to_owned(), true)]),
         confidence: Confidence::High,
         verification: Verification::Verified,
     };

@@ -362,20 +362,14 @@ fn results_beyond_githubs_limit_are_cut_from_the_least_severe_and_counted() {
             )
         })
         .collect();
-    let log = sarif(&report);
-    let run = &log["runs"][0];
-    let results = run["results"].as_array().unwrap();
-    assert_eq!(results.len(), 25_000);
-    let count = |level: &str| results.iter().filter(|result| result["level"] == level).count();
-    assert_eq!((count("error"), count("warning")), (12_505, 12_495));
-    let notification = &run["invocations"][0]["toolExecutionNotifications"][0];
-    assert_eq!(notification["properties"]["reason"], "too-many-results");
-    assert!(
-        notification["message"]["text"]
-            .as_str()
-            .unwrap()
-            .starts_with("10 more results")
-    );
+    // Counted in the text: reading 70 MB as values takes longer than writing them.
+    let log = String::from_utf8(written("sarif", &report, Reveal::Redacted)).unwrap();
+    let count = |text: &str| log.matches(text).count();
+    assert_eq!(count("\"primaryLocationLineHash\": "), 25_000);
+    assert_eq!(count("\"severity\": \"critical\""), 12_505);
+    assert_eq!(count("\"severity\": \"medium\""), 12_495);
+    assert_eq!(count("\"reason\": \"too-many-results\""), 1);
+    assert_eq!(count("\"text\": \"10 more results are left out"), 1);
 }
 
 #[test]
