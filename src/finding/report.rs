@@ -175,7 +175,7 @@ pub struct Companion {
 }
 
 /// What part of an image an occurrence is in.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
     /// A file of a layer.
     File {
@@ -228,7 +228,7 @@ impl Origin {
 }
 
 /// What the archive says of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryFacts {
     /// Permission bits.
     pub mode: u32,

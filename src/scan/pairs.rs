@@ -1,7 +1,7 @@
 //! Puts the halves of a credential together that do not stand together: a key id in the environment, its secret in a
 //! file, or each in a layer of its own.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::engine::Candidate;
 use crate::finding::{Companion, Line, Location, Occurrence, Origin, Secret, Status, Verification};
@@ -27,12 +27,15 @@ pub(super) struct Hit {
     pub(super) identifier: Option<Vec<u8>>,
     pub(super) evidence: Vec<Evidence>,
     pub(super) occurrence: Occurrence,
+    /// Whether it is half of a credential whose other half was not found.
+    is_lone: bool,
 }
 
 /// Joins the sightings of one image.
 ///
 /// An id that stands alone although it is paired elsewhere is no leak of its own and is dropped; a secret that stands
-/// alone although it is paired elsewhere is one more occurrence. What stays alone is reported as what it is.
+/// alone although it is paired elsewhere is one more occurrence. A half that may be of several rules is of the one whose
+/// other half is there; what stays alone is reported once, as what it most likely is.
 pub(super) fn join(rules: &RuleSet, sightings: Vec<Sighting<'_>>) -> Vec<Hit> {
     let mut hits = Vec::new();
     let mut lone_ids = Vec::new();
@@ -80,7 +83,9 @@ pub(super) fn join(rules: &RuleSet, sightings: Vec<Sighting<'_>>) -> Vec<Hit> {
         if let Some(id) = id {
             used.insert((id.candidate.rule, id.candidate.text.clone()));
         }
-        hits.push(apart(rule, &secret, id));
+        let mut hit = apart(&secret, id);
+        hit.is_lone = id.is_none() && !is_known;
+        hits.push(hit);
     }
     lone_ids.retain(|id| !used.contains(&(id.candidate.rule, id.candidate.text.clone())));
     hits.extend(
@@ -88,8 +93,35 @@ pub(super) fn join(rules: &RuleSet, sightings: Vec<Sighting<'_>>) -> Vec<Hit> {
             .iter()
             .map(|id| whole(&rules.rules()[id.candidate.rule as usize], id)),
     );
+    drop_rival_halves(rules, &mut hits);
     hits
 }
+
+/// Of several readings of one lone half keeps the best; none of them where the same bytes are part of a whole credential.
+fn drop_rival_halves(rules: &RuleSet, hits: &mut Vec<Hit>) {
+    type Place = (Origin, u64, u64);
+    let place = |hit: &Hit| -> Place {
+        let location = hit.occurrence.location;
+        (hit.occurrence.origin.clone(), location.offset, location.length)
+    };
+    // A whole credential outranks any half; then confidence, then severity, then the first rule.
+    let rank = |hit: &Hit| {
+        let severity = rules.rules().get(hit.rule as usize).map(|rule| rule.severity);
+        (
+            !hit.is_lone,
+            hit.occurrence.confidence,
+            severity,
+            std::cmp::Reverse(hit.rule),
+        )
+    };
+    let mut ranked: Vec<&Hit> = hits.iter().collect();
+    ranked.sort_by_key(|hit| rank(hit));
+    let best: HashMap<Place, u32> = ranked.into_iter().map(|hit| (place(hit), hit.rule)).collect();
+    hits.retain(|hit| !hit.is_lone || best.get(&place(hit)) == Some(&hit.rule));
+}
+
+/// What the identifier of a pair is called in reports.
+const ID: &str = "id";
 
 /// The part that makes an identifier a credential.
 fn main_part(rule: &Rule) -> Option<usize> {
@@ -157,7 +189,7 @@ fn together(rule: &Rule, sighting: &Sighting<'_>, main: usize) -> Hit {
     companions.insert(
         0,
         Companion {
-            part: rule.anchor.name.clone(),
+            part: ID.to_owned(),
             secret: Secret::new(candidate.text.clone()),
             origin: sighting.origin.clone(),
             location: sighting.location,
@@ -179,10 +211,10 @@ fn together(rule: &Rule, sighting: &Sighting<'_>, main: usize) -> Hit {
 }
 
 /// A secret that stands alone, with the id that goes with it where there is one.
-fn apart(rule: &Rule, secret: &Sighting<'_>, id: Option<&Sighting<'_>>) -> Hit {
+fn apart(secret: &Sighting<'_>, id: Option<&Sighting<'_>>) -> Hit {
     let companions = id
         .map(|id| Companion {
-            part: rule.anchor.name.clone(),
+            part: ID.to_owned(),
             secret: Secret::new(id.candidate.text.clone()),
             origin: id.origin.clone(),
             location: id.location,
@@ -264,5 +296,6 @@ fn hit(
             confidence: sighting.candidate.confidence,
             verification: sighting.verification,
         },
+        is_lone: false,
     }
 }
