@@ -17,10 +17,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // Not tar: regions reach the engine as plain spans.
     ("engine", &["rules", "limits", "text"]),
     ("content", &["tar", "limits"]),
-    ("layer", &["engine", "content", "tar", "oci", "limits"]),
+    ("layer", &["engine", "content", "tar", "oci", "limits", "text"]),
     ("source", &["oci", "tar", "content", "limits", "text"]),
     ("finding", &["oci", "limits", "text", "rules"]),
-    ("resolve", &["finding", "layer"]),
+    // Kinds and paths of members, as the path table has them.
+    ("resolve", &["finding", "layer", "tar"]),
     (
         "scan",
         &[
@@ -29,7 +30,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("dockerfile", &["oci", "finding"]),
-    ("policy", &["finding", "oci"]),
+    // Of rules, the ids and grades it compares with.
+    ("policy", &["finding", "oci", "rules", "text"]),
     ("report", &["finding", "oci", "policy", "text", "rules"]),
     (
         "sweep",
@@ -91,7 +93,7 @@ const CAGES: &[(&str, &[&str])] = &[
     ("eprint!", &["cli"]),
     ("eprintln!", &["cli"]),
     ("dbg!", &[]),
-    ("process::exit", &[]),
+    ("process::exit", &["cli::exit"]),
     ("process::abort", &[]),
     ("env::args", &["cli"]),
     ("env::args_os", &["cli"]),

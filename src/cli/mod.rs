@@ -9,7 +9,7 @@ mod interrupt;
 mod messages;
 mod progress;
 mod scan;
-mod show;
+pub mod show;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -110,6 +110,9 @@ pub struct Target {
     /// Why it could not be resolved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// What to do about the failure, where there is something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// Platforms that were not chosen.
     pub not_chosen: Vec<Platform>,
 }
@@ -551,6 +554,7 @@ impl From<&finding::TargetSummary> for Target {
             digest: target.digest.clone(),
             index: target.index.clone(),
             failure: target.failure.clone(),
+            hint: target.hint.clone(),
             not_chosen: target.not_chosen.clone(),
         }
     }

@@ -103,6 +103,7 @@ pub(crate) fn sample() -> Report {
             digest: Some(Digest::of(b"index")),
             index: Some(Digest::of(b"index")),
             failure: None,
+            hint: None,
             not_chosen: vec!["windows/amd64".parse().unwrap()],
         }],
         images: vec![image("linux/amd64"), image("linux/arm64")],

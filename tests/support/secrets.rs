@@ -1,6 +1,8 @@
 //! Fake credentials, made from their structure so that none stands in the source. The same seed gives the same
 //! ones. None of them opens anything.
 
+use layersift::rules::Example;
+
 /// Makes fake credentials.
 pub struct Secrets {
     state: u64,
@@ -40,14 +42,11 @@ impl Secrets {
         self.characters(&[DIGITS, UPPER, LOWER], length)
     }
 
-    /// A PEM block of the size and look of a private key. Its content is no key.
+    /// A private key that parses: PKCS#8, P-256, made for this seed.
     pub fn private_key(&mut self) -> String {
-        let label = format!("{} {}", "PRIVATE", "KEY");
-        let lines: Vec<String> = (0..24).map(|_| self.base64_characters(64)).collect();
-        format!(
-            "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-            lines.join("\n")
-        )
+        let template = "{@pkcs8-pem}\n".to_owned();
+        let example = Example { template, path: None, expect: Vec::new(), strict: false };
+        String::from_utf8(example.expand(self.next()).expect("there is such a structure")).expect("PEM is text")
     }
 
     /// Characters of these classes, no two neighbours equal.

@@ -92,6 +92,9 @@ fn header(page: &mut Page, report: &wire::Report) {
         }
         if let Some(failure) = &target.failure {
             page.labelled(2, HEADER_LABEL, "FAILED", &[(Ink::Red, failure)]);
+            if let Some(hint) = &target.hint {
+                page.labelled(2, HEADER_LABEL, "hint", &[(Ink::Plain, hint)]);
+            }
         }
         for image in report.images.iter().filter(|image| image.target == index) {
             let mut text = image_name(image);
