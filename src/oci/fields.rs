@@ -132,7 +132,7 @@ impl Collector {
             let decoded = value
                 .text()
                 .filter(|_| same_key(name, "data"))
-                .and_then(|text| decode_base64(text));
+                .and_then(decode_base64);
             match decoded {
                 Some(bytes) => {
                     let own = match self.dockerfiles {

@@ -43,11 +43,11 @@ pub struct Index {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Document {
     /// Both readings of a document that has `manifests` as well as `layers` or `config` (CVE-2021-41190).
-    Ambiguous(Box<Manifest>, Box<Index>),
+    Ambiguous(Box<Manifest>, Index),
     /// An index.
     Index(Index),
     /// A manifest.
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
 }
 
 /// Why a document is not a manifest or an index.
@@ -119,11 +119,11 @@ impl Document {
         }
 
         let document = match content {
-            Some(Claim::Manifest) => Document::Manifest(reader.manifest(json, media_type)),
+            Some(Claim::Manifest) => Document::Manifest(Box::new(reader.manifest(json, media_type))),
             Some(_) => Document::Index(reader.index(json, media_type)),
             None => Document::Ambiguous(
                 Box::new(reader.manifest(json, media_type.clone())),
-                Box::new(reader.index(json, media_type)),
+                reader.index(json, media_type),
             ),
         };
         let mut named: Vec<Descriptor> = Vec::new();
@@ -139,17 +139,15 @@ impl Document {
     /// The document read as a manifest, where it can be.
     pub fn manifest(&self) -> Option<&Manifest> {
         match self {
-            Self::Ambiguous(manifest, _) => Some(manifest),
+            Self::Ambiguous(manifest, _) | Self::Manifest(manifest) => Some(manifest),
             Self::Index(_) => None,
-            Self::Manifest(manifest) => Some(manifest),
         }
     }
 
     /// The document read as an index, where it can be.
     pub fn index(&self) -> Option<&Index> {
         match self {
-            Self::Ambiguous(_, index) => Some(index),
-            Self::Index(index) => Some(index),
+            Self::Ambiguous(_, index) | Self::Index(index) => Some(index),
             Self::Manifest(_) => None,
         }
     }

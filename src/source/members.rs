@@ -170,7 +170,7 @@ impl<R: BufRead> Members<R> {
 
     /// Moves the framer over bytes of a body. It does not look at them, so zeros stand for them.
     fn advance(&mut self, count: u64) {
-        const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+        static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
         self.left -= count;
         self.position += count;
         let mut ahead = count;

@@ -30,8 +30,6 @@ pub trait Documents {
 /// Where a walk begins.
 #[derive(Clone, Debug)]
 pub enum Root {
-    /// A descriptor: an image that was named by its digest.
-    Descriptor(Descriptor),
     /// A document that was fetched by a name.
     Document {
         /// Its bytes.
@@ -79,10 +77,6 @@ pub fn resolve_root(walk: &Walk<'_>, root: Root, names: &[String]) -> Result<Res
         ..Context::default()
     };
     match root {
-        Root::Descriptor(descriptor) => {
-            walker.resolved.digest = Some(descriptor.digest.clone());
-            walker.visit(&descriptor, &context);
-        }
         Root::Document {
             bytes,
             media_type,
@@ -220,6 +214,15 @@ impl<'a> Walker<'a> {
 
     /// Reads what `descriptor` names and follows it.
     fn visit(&mut self, descriptor: &Descriptor, context: &Context) {
+        let what = describe("manifest", descriptor);
+        self.descriptors += 1;
+        if self.descriptors > self.walk.limits.manifests {
+            // Told once: ten thousand further problems would say nothing more.
+            if self.descriptors == self.walk.limits.manifests + 1 {
+                self.limit(&what, LimitHit::Manifests);
+            }
+            return;
+        }
         if self.visited.contains(&descriptor.digest) {
             self.name_again(&descriptor.digest, &context.names);
             return;
@@ -228,15 +231,6 @@ impl<'a> Walker<'a> {
         if !self.walk.platforms.wants(platform.as_ref()) {
             self.left_out.insert(descriptor.digest.clone());
             self.resolved.not_chosen.extend(platform);
-            return;
-        }
-        self.descriptors += 1;
-        let what = describe("manifest", descriptor);
-        if self.descriptors > self.walk.limits.manifests {
-            // Told once: ten thousand further problems would say nothing more.
-            if self.descriptors == self.walk.limits.manifests + 1 {
-                self.limit(&what, LimitHit::Manifests);
-            }
             return;
         }
         self.visited.insert(descriptor.digest.clone());
@@ -672,10 +666,8 @@ impl<'a> Walker<'a> {
             self.resolved.images.push(image);
             return;
         };
-        let known: HashSet<ConfigField> = first.fields.iter().cloned().collect();
         first.attestations.append(&mut image.attestations);
-        let fresh = image.fields.into_iter().filter(|field| !known.contains(field));
-        first.fields.extend(fresh);
+        first.fields.append(&mut image.fields);
     }
 }
 
