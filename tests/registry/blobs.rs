@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use layersift::limits::Limits;
-use layersift::oci::Digest;
+use layersift::oci::{BlobKey, Digest};
+use layersift::source::Source as _;
 use layersift::source::registry::RegistryOptions;
 
 use super::{basic, noise, options, password, read, source, with_login};
@@ -241,7 +242,10 @@ fn a_missing_or_forbidden_blob_is_an_error_before_any_byte() {
             _ => Reply::new(status),
         });
         let source = source(&server, &options());
-        assert!(source.fetch_blob(&Digest::of(b"x"), None).is_err(), "{status}");
+        assert!(
+            source.blob(&BlobKey::Digest(Digest::of(b"x")), None).is_err(),
+            "{status}"
+        );
         assert_eq!(server.requests().len(), 1, "{status}");
     }
 }
@@ -271,7 +275,7 @@ fn no_more_blobs_are_open_at_a_time_than_allowed() {
         ..options()
     };
     let source = source(&server, &options);
-    let mut first = source.fetch_blob(&digest, None).unwrap();
+    let mut first = source.blob(&BlobKey::Digest(digest.clone()), None).unwrap();
     first.read_exact(&mut [0; 10]).unwrap();
     std::thread::scope(|scope| {
         let second = scope.spawn(|| read(&source, &digest, None).unwrap());
@@ -282,8 +286,12 @@ fn no_more_blobs_are_open_at_a_time_than_allowed() {
     });
     for _ in 0..5 {
         // A permit is given back however a download ends.
-        assert!(source.fetch_blob(&Digest::of(b"missing"), None).is_err());
-        drop(source.fetch_blob(&digest, None).unwrap());
+        assert!(
+            source
+                .blob(&BlobKey::Digest(Digest::of(b"missing")), None)
+                .is_err()
+        );
+        drop(source.blob(&BlobKey::Digest(digest.clone()), None).unwrap());
     }
 }
 
@@ -291,7 +299,9 @@ fn no_more_blobs_are_open_at_a_time_than_allowed() {
 fn a_reader_outlives_its_source() {
     let (repository, digest, bytes) = repository();
     let server = Server::start(move |request| repository.reply(request));
-    let mut reader = source(&server, &options()).fetch_blob(&digest, None).unwrap();
+    let mut reader = source(&server, &options())
+        .blob(&BlobKey::Digest(digest.clone()), None)
+        .unwrap();
     let mut read = Vec::new();
     reader.read_to_end(&mut read).unwrap();
     assert!(read == bytes);

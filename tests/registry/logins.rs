@@ -7,7 +7,7 @@ use layersift::oci::{Digest, media_type};
 use layersift::source::SourceError;
 use layersift::source::registry::RegistryOptions;
 
-use super::{basic, options, password, read, root_error, source, with_login};
+use super::{basic, options, password, read, root, root_error, source, with_login};
 use crate::support::scripted::{Framing, Reply, Repository, Request, Server};
 
 fn repository() -> Repository {
@@ -58,8 +58,8 @@ fn a_token_is_fetched_once_and_used_for_everything() {
     let tokens = tokens();
     let registry = registry(bearer(&tokens.url("/token?x=1")), |_| true);
     let source = source(&registry, &options());
-    source.fetch_root().unwrap();
-    source.fetch_root().unwrap();
+    root(&source).unwrap();
+    root(&source).unwrap();
     read(&source, &Digest::of(b"blob"), None).unwrap();
     assert_eq!(
         tokens
@@ -83,7 +83,7 @@ fn a_token_is_fetched_once_and_used_for_everything() {
 fn the_login_goes_to_the_token_server_and_the_token_to_the_registry() {
     let tokens = tokens();
     let registry = registry(bearer(&tokens.url("/token")), |_| true);
-    source(&registry, &with_login()).fetch_root().unwrap();
+    root(&source(&registry, &with_login())).unwrap();
     assert_eq!(
         tokens.requests()[0].header("authorization"),
         Some(basic().as_str())
@@ -118,9 +118,9 @@ fn an_expired_token_is_renewed_once() {
         token.parse::<usize>().unwrap() >= valid.load(Ordering::SeqCst)
     });
     let source = source(&registry, &options());
-    source.fetch_root().unwrap();
+    root(&source).unwrap();
     least.store(1, Ordering::SeqCst);
-    source.fetch_root().unwrap();
+    root(&source).unwrap();
     assert_eq!(tokens.requests().len(), 2);
     // From here on no token is good: one try with the old, one with a new, and no loop.
     least.store(usize::MAX, Ordering::SeqCst);
@@ -142,7 +142,7 @@ fn basic_is_answered_on_every_request_and_refused_once() {
         _ => Reply::new(401).header("WWW-Authenticate", r#"Basic realm="Registry""#),
     });
     let source_with = source(&server, &with_login());
-    source_with.fetch_root().unwrap();
+    root(&source_with).unwrap();
     read(&source_with, &Digest::of(b"blob"), None).unwrap();
     assert_eq!(server.requests().len(), 3, "one challenge in all");
 
@@ -177,7 +177,7 @@ fn a_login_is_read_from_the_docker_configuration() {
         docker_config: Some(directory.path().to_owned()),
         ..options()
     };
-    source(&server, &stored).fetch_root().unwrap();
+    root(&source(&server, &stored)).unwrap();
 
     std::fs::write(
         directory.path().join("config.json"),
@@ -196,7 +196,7 @@ fn of_several_challenges_one_that_can_be_met_is_met() {
     let tokens = tokens();
     let both = format!(r#"Negotiate, Basic realm="r", {}"#, bearer(&tokens.url("/token")));
     let registry = registry(both, |_| true);
-    source(&registry, &with_login()).fetch_root().unwrap();
+    root(&source(&registry, &with_login())).unwrap();
 
     // The realm cannot be had, so the login itself is sent.
     let repository = repository();
@@ -206,7 +206,7 @@ fn of_several_challenges_one_that_can_be_met_is_met() {
             .header("WWW-Authenticate", r#"Bearer realm="ftp://x/""#)
             .header("WWW-Authenticate", r#"Basic realm="r""#),
     });
-    source(&server, &with_login()).fetch_root().unwrap();
+    root(&source(&server, &with_login())).unwrap();
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn a_token_server_does_not_pass_the_login_on() {
         true => Reply::ok(r#"{"token":"secret-token-x"}"#),
     });
     assert!(
-        source(&registry, &with_login()).fetch_root().is_ok(),
+        root(&source(&registry, &with_login())).is_ok(),
         "its own redirect is followed"
     );
 }
@@ -270,8 +270,8 @@ fn every_form_of_a_token_answer_is_accepted() {
     ] {
         let (tokens, registry) = token_server(move |_| Reply::ok(answer));
         let source = source(&registry, &options());
-        source.fetch_root().unwrap();
-        source.fetch_root().unwrap();
+        root(&source).unwrap();
+        root(&source).unwrap();
         assert_eq!(tokens.requests().len(), 1, "{answer}");
     }
 }
@@ -302,14 +302,14 @@ fn a_token_server_that_fails_is_tried_again_and_one_that_refuses_is_not() {
         0..3 => Reply::new(500),
         _ => Reply::ok(r#"{"token":"secret-token-a"}"#),
     });
-    source(&registry, &options()).fetch_root().unwrap();
+    root(&source(&registry, &options())).unwrap();
     assert_eq!(tokens.requests().len(), 4);
 
     let (tokens, registry) = token_server(|request| match request.nth {
         0 => Reply::new(429).header("Retry-After", "1"),
         _ => Reply::ok(r#"{"token":"secret-token-a"}"#),
     });
-    source(&registry, &options()).fetch_root().unwrap();
+    root(&source(&registry, &options())).unwrap();
     assert_eq!(tokens.requests().len(), 2);
 
     for status in [400, 401, 403] {

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use layersift::limits::{LimitHit, Limits};
-use layersift::oci::{Descriptor, Digest, media_type};
-use layersift::source::SourceError;
+use layersift::oci::{Descriptor, Digest, PlatformSelector, media_type};
 use layersift::source::registry::RegistryOptions;
+use layersift::source::walk::Documents as _;
+use layersift::source::{Source as _, SourceError};
 
-use super::{named, options, root_error, source};
+use super::{named, options, root, root_error, source};
 use crate::support::scripted::{Framing, Reply, Repository, Request, Server};
 
 const MANIFEST: &[u8] = br#"{"schemaVersion":2}"#;
@@ -41,7 +42,7 @@ fn a_tag_is_pinned_to_the_digest_of_its_bytes() {
         );
         Some(reply.header("Docker-Content-Digest", Digest::of(b"other").as_str()))
     });
-    let root = source(&server, &options()).fetch_root().unwrap();
+    let root = root(&source(&server, &options())).unwrap();
     assert_eq!(root.bytes, MANIFEST);
     assert_eq!(root.digest, Digest::of(MANIFEST));
     assert_eq!(root.media_type.as_deref(), Some(media_type::OCI_MANIFEST));
@@ -54,19 +55,19 @@ fn a_tag_is_pinned_to_the_digest_of_its_bytes() {
 }
 
 #[test]
-fn a_digest_wins_over_a_tag_and_is_verified() {
+fn a_digest_wins_over_a_tag_and_is_held_to() {
     let server = faulty(|_| None);
     let digest = Digest::of(MANIFEST);
     let pinned = format!("{}/app:other@{digest}", server.host());
-    assert_eq!(named(&pinned, &options()).fetch_root().unwrap().digest, digest);
+    assert_eq!(root(&named(&pinned, &options())).unwrap().digest, digest);
     assert_eq!(server.paths(), [format!("app/manifests/{digest}")]);
 
-    let liar = faulty(|_| Some(Reply::ok(r#"{"schemaVersion":1}"#)));
+    let liar = faulty(|_| Some(Reply::ok(r#"{"schemaVersion":2,"manifests":[]}"#)));
     let pinned = format!("{}/app@{digest}", liar.host());
-    let (error, _) = root_error(&named(&pinned, &options()));
+    let resolved = named(&pinned, &options()).resolve(&PlatformSelector::All, &Limits::default());
     assert!(
-        matches!(error, SourceError::DigestMismatch { read: 19, .. }),
-        "{error:?}"
+        matches!(resolved, Err(SourceError::DigestMismatch { read: 34, .. })),
+        "{resolved:?}"
     );
 }
 
@@ -90,10 +91,7 @@ fn a_document_over_the_cap_is_refused_by_its_name_however_it_is_framed() {
     }
     let exact = Limits::default().manifest_bytes as usize;
     let server = faulty(move |_| Some(Reply::ok(vec![b' '; exact]).framing(Framing::Chunked)));
-    assert_eq!(
-        source(&server, &options()).fetch_root().unwrap().bytes.len(),
-        exact
-    );
+    assert_eq!(root(&source(&server, &options())).unwrap().bytes.len(), exact);
 }
 
 #[test]
@@ -119,7 +117,7 @@ fn a_missing_manifest_names_itself_and_its_registry() {
 fn a_failure_that_passes_is_tried_again_and_one_that_stays_is_not() {
     for status in [408, 429, 499, 500, 502, 503, 504, 522] {
         let server = faulty(move |request| (request.nth < 4).then(|| Reply::new(status)));
-        assert!(source(&server, &options()).fetch_root().is_ok(), "{status}");
+        assert!(root(&source(&server, &options())).is_ok(), "{status}");
         assert_eq!(server.paths().len(), 5, "{status}");
     }
     let server = faulty(|_| Some(Reply::new(503).body("\u{1b}[2J<b>busy</b>")));
@@ -154,7 +152,7 @@ fn what_a_registry_says_of_an_error_is_shown_escaped() {
 fn retry_after_is_waited_for_up_to_the_limit() {
     let server = faulty(|request| (request.nth < 1).then(|| Reply::new(429).header("Retry-After", "1")));
     let started = Instant::now();
-    source(&server, &options()).fetch_root().unwrap();
+    root(&source(&server, &options())).unwrap();
     assert!(started.elapsed() >= Duration::from_secs(1));
 
     let server = faulty(|_| Some(Reply::new(429).header("Retry-After", "86400")));
@@ -171,7 +169,7 @@ fn retry_after_is_waited_for_up_to_the_limit() {
     for value in ["soon", "", "Sat, 21 Nov 2020 10:00:00 GMT", "-1"] {
         let server =
             faulty(move |request| (request.nth < 1).then(|| Reply::new(429).header("Retry-After", value)));
-        assert!(source(&server, &options()).fetch_root().is_ok(), "{value}");
+        assert!(root(&source(&server, &options())).is_ok(), "{value}");
     }
 }
 
@@ -179,11 +177,11 @@ fn retry_after_is_waited_for_up_to_the_limit() {
 fn a_document_that_breaks_off_is_read_again() {
     for after in [0, 1, MANIFEST.len() - 1] {
         let server = faulty(move |request| (request.nth < 2).then(|| Reply::ok(MANIFEST).cut(after)));
-        assert_eq!(source(&server, &options()).fetch_root().unwrap().bytes, MANIFEST);
+        assert_eq!(root(&source(&server, &options())).unwrap().bytes, MANIFEST);
         assert_eq!(server.paths().len(), 3);
     }
     let server = faulty(|request| (request.nth < 2).then(|| Reply::raw("")));
-    assert_eq!(source(&server, &options()).fetch_root().unwrap().bytes, MANIFEST);
+    assert_eq!(root(&source(&server, &options())).unwrap().bytes, MANIFEST);
 }
 
 #[test]
@@ -245,7 +243,7 @@ fn interim_answers_and_trailers_are_read_past() {
     ] {
         let server = faulty(move |_| Some(Reply::raw(raw)));
         assert_eq!(
-            source(&server, &options()).fetch_root().unwrap().bytes,
+            root(&source(&server, &options())).unwrap().bytes,
             b"{}",
             "{raw:?}"
         );
@@ -267,7 +265,7 @@ fn an_encoding_that_was_not_asked_for_is_an_error() {
         );
     }
     let server = faulty(|_| Some(Reply::ok(MANIFEST).header("Content-Encoding", "identity")));
-    assert!(source(&server, &options()).fetch_root().is_ok());
+    assert!(root(&source(&server, &options())).is_ok());
 }
 
 #[test]
@@ -279,10 +277,10 @@ fn documents_are_fetched_where_registries_keep_them() {
     let source = source(&server, &options());
     let config_descriptor = Descriptor::new(media_type::OCI_CONFIG, config.clone(), 2);
     let child_descriptor = Descriptor::new(media_type::DOCKER_INDEX, child.clone(), 3);
-    assert_eq!(source.fetch_document(&config_descriptor, 10).unwrap(), b"{}");
-    assert_eq!(source.fetch_document(&child_descriptor, 10).unwrap(), b"{ }");
+    assert_eq!(source.document(&config_descriptor, 10).unwrap(), b"{}");
+    assert_eq!(source.manifest(&child_descriptor, 10).unwrap(), b"{ }");
     assert!(matches!(
-        source.fetch_document(&child_descriptor, 2),
+        source.manifest(&child_descriptor, 2),
         Err(SourceError::Limit { .. })
     ));
     let (blob, manifest) = (format!("app/blobs/{config}"), format!("app/manifests/{child}"));

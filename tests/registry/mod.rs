@@ -10,9 +10,9 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use layersift::limits::Limits;
-use layersift::oci::{Descriptor, Digest, Reference};
-use layersift::source::SourceError;
-use layersift::source::registry::{self, Backoff, Credentials, RegistryOptions, RegistrySource};
+use layersift::oci::{BlobKey, Descriptor, Digest, Reference};
+use layersift::source::registry::{self, Backoff, Credentials, RegistryOptions, RegistrySource, Root};
+use layersift::source::{Source as _, SourceError};
 
 use crate::support::scripted::Server;
 
@@ -69,7 +69,7 @@ pub fn named(reference: &str, options: &RegistryOptions) -> RegistrySource {
 pub fn read(source: &RegistrySource, digest: &Digest, size: Option<usize>) -> Result<Vec<u8>, String> {
     let descriptor = size.map(|size| Descriptor::new("", digest.clone(), size as u64));
     let mut reader = source
-        .fetch_blob(digest, descriptor.as_ref())
+        .blob(&BlobKey::Digest(digest.clone()), descriptor.as_ref())
         .map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
     match reader.read_to_end(&mut bytes) {
@@ -78,9 +78,14 @@ pub fn read(source: &RegistrySource, digest: &Digest, size: Option<usize>) -> Re
     }
 }
 
+/// What the reference points at.
+pub fn root(source: &RegistrySource) -> Result<Root, SourceError> {
+    source.fetch_root(Limits::default().manifest_bytes)
+}
+
 /// The error of fetching the root, and its text.
 pub fn root_error(source: &RegistrySource) -> (SourceError, String) {
-    let error = source.fetch_root().expect_err("the root must not be had");
+    let error = root(source).expect_err("the root must not be had");
     let text = error.to_string();
     for secret in [
         password(),

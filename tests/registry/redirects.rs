@@ -3,7 +3,7 @@
 use layersift::oci::media_type;
 use layersift::source::SourceError;
 
-use super::{basic, options, read, root_error, source, with_login};
+use super::{basic, options, read, root, root_error, source, with_login};
 use crate::support::scripted::{Reply, Repository, Server};
 
 fn store() -> (Repository, layersift::oci::Digest) {
@@ -83,7 +83,7 @@ fn ten_redirects_are_followed_and_eleven_are_not() {
                 false => Reply::ok("{}").header("Content-Type", media_type::OCI_MANIFEST),
             }
         });
-        let result = source(&server, &options()).fetch_root();
+        let result = root(&source(&server, &options()));
         (result, server.requests().len())
     };
     assert!(hops(10).0.is_ok());

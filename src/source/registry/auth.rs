@@ -12,12 +12,12 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
+use super::RegistryOptions;
 use super::address::{self, Reach};
 use super::challenge::{Bearer, Challenge};
 use super::credentials::{self, Account, Credentials, Login};
 use super::retry::Fault;
 use super::transport::{self, Request, Transport};
-use crate::limits::Limits;
 use crate::source::SourceError;
 
 /// Answers the challenges of one registry for one repository.
@@ -52,19 +52,13 @@ struct Token {
 }
 
 impl Auth {
-    pub(super) fn new(
-        account: Account,
-        given: Option<Credentials>,
-        docker_config: Option<PathBuf>,
-        trusted_realms: Vec<String>,
-        limits: &Limits,
-    ) -> Self {
+    pub(super) fn new(account: Account, options: &RegistryOptions) -> Self {
         Self {
             account,
-            given,
-            docker_config,
-            trusted_realms,
-            token_bytes: limits.token_bytes,
+            given: options.credentials.clone(),
+            docker_config: options.docker_config.clone(),
+            trusted_realms: options.trusted_realms.clone(),
+            token_bytes: options.limits.token_bytes,
             state: Mutex::default(),
         }
     }
@@ -365,9 +359,12 @@ mod tests {
             registry: "registry".into(),
             repository: "app".into(),
         };
-        let limits = Limits::default();
-        let transport = Transport::new(limits.clone()).unwrap();
-        let auth = Auth::new(account, None, None, vec!["chosen.example.net".into()], &limits);
+        let options = RegistryOptions {
+            trusted_realms: vec!["chosen.example.net".into()],
+            ..RegistryOptions::default()
+        };
+        let transport = Transport::new(&options).unwrap();
+        let auth = Auth::new(account, &options);
         let bearer = Bearer {
             realm: realm.into(),
             service: None,

@@ -61,17 +61,11 @@ impl Client {
         let candidates = candidates(&account.registry, &options.insecure)?;
         Ok(Self {
             limits: options.limits.clone(),
-            transport: Transport::new(options.limits.clone())?,
+            transport: Transport::new(options)?,
             gates: Gates::default(),
             backoff: options.backoff,
             repository: account.repository.clone(),
-            auth: Auth::new(
-                account,
-                options.credentials.clone(),
-                options.docker_config.clone(),
-                options.trusted_realms.clone(),
-                &options.limits,
-            ),
+            auth: Auth::new(account, options),
             candidates,
             base: OnceCell::new(),
             slots: Arc::new(Semaphore::new(options.limits.downloads_per_host.max(1))),

@@ -27,10 +27,10 @@ use std::sync::Arc;
 
 use self::client::{Client, Wanted};
 use self::runtime::Runtime;
-use super::SourceError;
+use super::walk::{self, Documents, Walk};
+use super::{Resolved, Source, SourceError};
 use crate::limits::Limits;
-use crate::oci::media_type::{Claim, claim};
-use crate::oci::{Descriptor, Digest, Hasher, Reference};
+use crate::oci::{BlobKey, Descriptor, Digest, PlatformSelector, Reference};
 
 /// How a registry is spoken to.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +39,8 @@ pub struct RegistryOptions {
     pub credentials: Option<Credentials>,
     /// The folder of Docker's `config.json`; `None` for `DOCKER_CONFIG` or `~/.docker`.
     pub docker_config: Option<PathBuf>,
+    /// PEM files with certificates to trust besides the system's.
+    pub authorities: Vec<PathBuf>,
     /// Hosts, with or without port, that may be spoken to without TLS where it does not work.
     pub insecure: Vec<String>,
     /// Hosts of token servers that may be on another site than the registry.
@@ -96,85 +98,81 @@ pub struct Root {
 }
 
 impl RegistrySource {
-    /// Fetches the document the reference points at, by its digest where it has one.
-    ///
-    /// *Errors*: [`SourceError::DigestMismatch`] where a pinned document has another digest.
-    pub fn fetch_root(&self) -> Result<Root, SourceError> {
+    /// Fetches the document the reference points at, by its digest where it has one: at most `cap` bytes, and
+    /// unverified.
+    pub fn fetch_root(&self, cap: u64) -> Result<Root, SourceError> {
         let wanted = match (&self.digest, self.reference.tag()) {
             (Some(digest), _) => digest.to_string(),
             (None, tag) => tag.unwrap_or("latest").to_owned(),
         };
-        let cap = self.client.limits.manifest_bytes;
-        let received = self.document_of(&Wanted::Manifest(wanted), cap)?;
+        let received = self.receive(&Wanted::Manifest(wanted), cap)?;
         if is_web_page(received.media_type.as_deref(), &received.bytes) {
             return Err(SourceError::NotAnImage {
                 what: self.reference.to_string(),
                 why: format!("{} answered with a web page", self.client.host()),
             });
         }
-        let digest = match &self.digest {
-            Some(pinned) => verified(pinned, &received.bytes)?,
-            None => Digest::of(&received.bytes),
-        };
         Ok(Root {
+            digest: Digest::of(&received.bytes),
             bytes: received.bytes,
             media_type: received.media_type,
-            digest,
         })
     }
 
-    /// Fetches a manifest or index by its digest, at most `cap` bytes, unverified.
-    pub fn fetch_manifest(&self, digest: &Digest, cap: u64) -> Result<Vec<u8>, SourceError> {
-        let received = self.document_of(&Wanted::Manifest(digest.to_string()), cap)?;
-        Ok(received.bytes)
+    fn receive(&self, wanted: &Wanted, cap: u64) -> Result<client::Received, SourceError> {
+        self.runtime.block_on(self.client.document(wanted, cap))
     }
+}
 
-    /// Fetches a document by its descriptor, at most `cap` bytes, unverified: manifests and indexes from where
-    /// registries keep those, everything else from the blobs.
-    pub fn fetch_document(&self, descriptor: &Descriptor, cap: u64) -> Result<Vec<u8>, SourceError> {
-        match claim(&descriptor.media_type) {
-            Claim::Manifest | Claim::Index | Claim::Schema1 => self.fetch_manifest(&descriptor.digest, cap),
-            _ => {
-                let received = self.document_of(&Wanted::Blob(descriptor.digest.clone()), cap)?;
-                Ok(received.bytes)
-            }
-        }
+impl Source for RegistrySource {
+    fn resolve(&self, platforms: &PlatformSelector, limits: &Limits) -> Result<Resolved, SourceError> {
+        let root = self.fetch_root(limits.manifest_bytes)?;
+        let walk = Walk {
+            documents: self,
+            platforms,
+            limits,
+        };
+        let root = walk::Root::Document {
+            bytes: root.bytes,
+            media_type: root.media_type,
+            digest: self.digest.clone(),
+        };
+        let mut resolved = walk::resolve_root(&walk, root, &[self.reference.to_string()])?;
+        resolved.repository = Some(self.reference.name());
+        Ok(resolved)
     }
 
     /// Opens a blob. Blocks while [`Limits::downloads_per_host`] others are open.
-    pub fn fetch_blob(
+    fn blob(
         &self,
-        digest: &Digest,
+        key: &BlobKey,
         descriptor: Option<&Descriptor>,
     ) -> Result<Box<dyn Read + Send>, SourceError> {
+        let BlobKey::Digest(digest) = key else {
+            return Err(SourceError::NotFound {
+                what: format!("blob {key}, which is not named by a digest,"),
+            });
+        };
         let download = self.runtime.block_on(self.client.open(digest, descriptor))?;
         let (writer, receiver) = bridge::bridge();
         let task = self.runtime.spawn(download.run(writer));
         Ok(Box::new(receiver.into_reader(task, Arc::clone(&self.runtime))))
     }
 
-    fn document_of(&self, wanted: &Wanted, cap: u64) -> Result<client::Received, SourceError> {
-        self.runtime.block_on(self.client.document(wanted, cap))
+    fn parallel(&self) -> usize {
+        self.client.limits.downloads_per_host.max(1)
     }
 }
 
-fn verified(pinned: &Digest, bytes: &[u8]) -> Result<Digest, SourceError> {
-    let Some(algorithm) = pinned.algorithm() else {
-        return Err(SourceError::Malformed {
-            what: format!("the digest {pinned}"),
-            why: "its algorithm is not known here, so nothing can be verified by it".into(),
-        });
-    };
-    let mut hasher = Hasher::new(algorithm);
-    hasher.update(bytes);
-    let actual = hasher.finish();
-    match actual == *pinned {
-        true => Ok(actual),
-        false => Err(SourceError::DigestMismatch {
-            expected: pinned.to_string(),
-            actual: actual.to_string(),
-            read: bytes.len() as u64,
-        }),
+impl Documents for RegistrySource {
+    fn document(&self, descriptor: &Descriptor, cap: u64) -> Result<Vec<u8>, SourceError> {
+        let received = self.receive(&Wanted::Blob(descriptor.digest.clone()), cap)?;
+        Ok(received.bytes)
+    }
+
+    fn manifest(&self, descriptor: &Descriptor, cap: u64) -> Result<Vec<u8>, SourceError> {
+        let received = self.receive(&Wanted::Manifest(descriptor.digest.to_string()), cap)?;
+        Ok(received.bytes)
     }
 }
 

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::address::{self, Reach, Resolver, Seen};
 use super::retry::{self, Fault};
-use super::tls;
+use super::{RegistryOptions, tls};
 use crate::limits::{LimitHit, Limits};
 use crate::source::SourceError;
 use crate::text;
@@ -63,10 +63,10 @@ pub(super) struct Answer {
 }
 
 impl Transport {
-    pub(super) fn new(limits: Limits) -> Result<Self, SourceError> {
+    pub(super) fn new(options: &RegistryOptions) -> Result<Self, SourceError> {
         Ok(Self {
-            limits,
-            tls: tls::config()?,
+            limits: options.limits.clone(),
+            tls: tls::config(&options.authorities)?,
             seen: Seen::default(),
             clients: Default::default(),
         })
