@@ -226,8 +226,7 @@ pub fn printable(target: &str) -> String {
     crate::text::escape(format!("{scheme}{}", &rest[secret..]).as_bytes())
 }
 
-/// The registry client is joined here.
-fn open_registry(target: &str, _: &OpenOptions) -> Result<Opened, SourceError> {
+fn open_registry(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> {
     let reference = Reference::parse(target).map_err(|error| SourceError::Malformed {
         what: format!("`{}`", printable(target)),
         why: format!(
@@ -235,9 +234,10 @@ fn open_registry(target: &str, _: &OpenOptions) -> Result<Opened, SourceError> {
             error.reason
         ),
     })?;
-    Err(SourceError::Unreachable {
-        host: reference.registry().to_owned(),
-        why: "registries cannot be read yet".to_owned(),
+    let source = registry::open(&reference, &options.registry)?;
+    Ok(Opened {
+        kind: "registry",
+        access: Access::Random(Box::new(source)),
     })
 }
 
