@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::{env, fs, io};
 
-#[expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
 fn main() -> io::Result<()> {
     let here = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
     let rules = Path::new(&here).join("rules");

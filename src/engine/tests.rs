@@ -156,7 +156,8 @@ impl Stream {
     }
 
     fn scan_whole(&self, matcher: &Matcher) -> Vec<Candidate> {
-        self.scan(matcher, &[0..self.bytes.len()])
+        let whole = 0..self.bytes.len();
+        self.scan(matcher, std::slice::from_ref(&whole))
     }
 }
 
