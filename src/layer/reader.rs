@@ -1,5 +1,6 @@
 //! Reads one layer from its first to its last byte.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +8,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::content::decode::{AsideKind, Codec, DecodeError, Decoder, Step};
-use crate::engine::{Matcher, Scratch};
+use crate::engine::{Candidate, Matcher, Scratch};
 use crate::limits::{Budget, LimitHit, Limits};
 use crate::oci::{Algorithm, DiffId, Digest};
 use crate::tar::Oddity;
@@ -115,7 +116,7 @@ impl<'a> LayerReader<'a> {
             drop(tee);
             let read = pass.outcome();
             let merged = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
-            record(read, framed, merged, stored_bytes, hasher.join().ok())
+            record(self.matcher, read, framed, merged, stored_bytes, hasher.join().ok())
         })
     }
 
@@ -252,7 +253,7 @@ impl<'r, 'a: 'r> Pass<'r, 'a> {
         self.reader.search(&cut, &merger);
         let merger = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
         if self.asides.len() < self.reader.limits.findings {
-            self.asides.extend(merger.candidates);
+            self.asides.extend(settled(self.reader.matcher, merger.candidates));
         }
     }
 
@@ -317,6 +318,7 @@ struct Outcome {
 }
 
 fn record(
+    matcher: &Matcher,
     mut read: Outcome,
     framed: Framed,
     mut merged: Merger<'_>,
@@ -371,7 +373,7 @@ fn record(
         );
         skip(Severeness::Note, LimitHit::FindingsPerFile.name(), None, detail);
     }
-    let mut candidates = std::mem::take(&mut merged.candidates);
+    let mut candidates = settled(matcher, std::mem::take(&mut merged.candidates));
     if !framed.framing.is_tar {
         for candidate in &mut candidates {
             candidate.carrier = Carrier::Blob;
@@ -393,6 +395,17 @@ fn record(
         aside_bytes: read.aside_bytes,
         skips: read.skips,
     }
+}
+
+/// The candidates of one stream that say something of their own, in order of their place.
+fn settled(matcher: &Matcher, mut located: Vec<LayerCandidate>) -> Vec<LayerCandidate> {
+    let mut candidates: Vec<Candidate> = located.iter().map(|located| located.candidate.clone()).collect();
+    matcher.settle(&mut candidates);
+    let stays: HashSet<_> = candidates.iter().map(Candidate::order).collect();
+    located.retain(|located| stays.contains(&located.candidate.order()));
+    located.sort_by_key(|located| located.candidate.order());
+    located.dedup_by_key(|located| located.candidate.order());
+    located
 }
 
 /// Writes `piece` to the windower, cutting windows as they fill.

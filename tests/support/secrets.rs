@@ -45,8 +45,14 @@ impl Secrets {
     /// A private key that parses: PKCS#8, P-256, made for this seed.
     pub fn private_key(&mut self) -> String {
         let template = "{@pkcs8-pem}\n".to_owned();
-        let example = Example { template, path: None, expect: Vec::new(), strict: false };
-        String::from_utf8(example.expand(self.next()).expect("there is such a structure")).expect("PEM is text")
+        let example = Example {
+            template,
+            path: None,
+            expect: Vec::new(),
+            strict: false,
+        };
+        String::from_utf8(example.expand(self.next()).expect("there is such a structure"))
+            .expect("PEM is text")
     }
 
     /// Characters of these classes, no two neighbours equal.
