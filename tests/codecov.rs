@@ -236,3 +236,24 @@ fn squashed_and_multi_stage_images_are_clean() {
         assert!(report.coverage.complete);
     }
 }
+
+/// The image of the README. Made once, kept in `testdata`, so that a newcomer has something to scan.
+fn readme_image() -> Image {
+    let (text, ..) = boto();
+    base()
+        .layer([file("usr/local/bin/upload", "#!/bin/sh\nexec gsutil cp \"$1\" gs://uploads/\n").mode(0o755)])
+        .created_by("COPY upload /usr/local/bin/upload # buildkit")
+        .packed(Packing::Gzip)
+        .layer([directory("root").mode(0o700), file("root/.boto", &text).mode(0o600).mtime(1_612_049_051)])
+        .created_by("COPY ci/boto.cfg /root/.boto # buildkit")
+        .packed(Packing::Gzip)
+        .layer([whiteout("root/.boto")])
+        .created_by("RUN /bin/sh -c rm -f /root/.boto # buildkit")
+        .packed(Packing::Gzip)
+}
+
+#[test]
+#[ignore = "writes testdata/codecov.tar, which is kept"]
+fn write_the_image_of_the_readme() {
+    std::fs::write("testdata/codecov.tar", readme_image().containerd_archive()).unwrap();
+}

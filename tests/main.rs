@@ -7,6 +7,8 @@ mod codecov;
 mod decode;
 /// Who may import whom.
 mod layering;
+/// What the README shows is what the program does.
+mod readme;
 /// Registries: real ones, and one that misbehaves on command.
 mod registry;
 /// Reports: their schema, and hostile names in every field.
