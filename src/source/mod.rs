@@ -234,10 +234,13 @@ fn open_registry(target: &str, options: &OpenOptions) -> Result<Opened, SourceEr
             error.reason
         ),
     })?;
-    let source = registry::open(&reference, &options.registry)?;
+    let options = registry::RegistryOptions {
+        limits: options.limits.clone(),
+        ..options.registry.clone()
+    };
     Ok(Opened {
         kind: "registry",
-        access: Access::Random(Box::new(source)),
+        access: Access::Random(Box::new(registry::open(&reference, &options)?)),
     })
 }
 

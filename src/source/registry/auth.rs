@@ -257,7 +257,7 @@ impl Auth {
         let both_here = address::is_loopback(&realm) && address::is_loopback(registry);
         if !chosen && !both_here && !address::same_site(registry, &realm) {
             return Err(refuse(&format!(
-                "its token server {host} is on another site; name it in `trusted_realms` if that is as it should be"
+                "its token server {host} is on another site; if that is as it should be, allow it with `--trusted-realm {host}`"
             )));
         }
         let reach = match realm.origin() == registry.origin() || chosen {
