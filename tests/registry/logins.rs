@@ -191,6 +191,66 @@ fn a_login_is_read_from_the_docker_configuration() {
     );
 }
 
+/// Options whose `config.json` holds a refresh token for `registry`.
+fn with_identity(registry: &Server) -> (tempfile::TempDir, RegistryOptions) {
+    let directory = tempfile::tempdir().unwrap();
+    let config = format!(
+        r#"{{"auths":{{"{}":{{"identitytoken":"{}"}}}}}}"#,
+        registry.host(),
+        password()
+    );
+    std::fs::write(directory.path().join("config.json"), config).unwrap();
+    let options = RegistryOptions {
+        docker_config: Some(directory.path().to_owned()),
+        ..options()
+    };
+    (directory, options)
+}
+
+#[test]
+fn an_identity_token_is_exchanged_by_a_form() {
+    let (tokens, registry) =
+        token_server(|_| Reply::ok(r#"{"access_token":"secret-token-a","refresh_token":"x"}"#));
+    let (_directory, options) = with_identity(&registry);
+    root(&source(&registry, &options)).unwrap();
+    let request = &tokens.requests()[0];
+    assert_eq!(
+        (request.method.as_str(), request.path.as_str()),
+        ("POST", "/token")
+    );
+    assert_eq!(
+        request.body,
+        format!(
+            "grant_type=refresh_token&client_id=layersift&refresh_token={}&service=registry.example.com&scope=repository%3Aapp%3Apull",
+            password()
+        )
+    );
+    assert_eq!(request.header("authorization"), None);
+}
+
+#[test]
+fn a_refused_identity_token_is_neither_passed_on_nor_shown() {
+    let other = Server::bind("127.0.0.2:0", |_| Reply::ok(r#"{"token":"secret-token-a"}"#));
+    for target in [other.url("/token"), "/token?again".to_owned()] {
+        let (tokens, registry) = token_server(move |_| Reply::redirect(&target));
+        let (_directory, options) = with_identity(&registry);
+        let (_, text) = root_error(&source(&registry, &options));
+        assert!(text.contains("must answer itself"), "{text}");
+        assert_eq!(tokens.requests().len(), 1);
+    }
+    assert_eq!(other.requests().len(), 0);
+
+    let (_tokens, registry) = token_server(|_| {
+        let message = format!("no: {}", password());
+        Reply::new(401).body(format!(
+            r#"{{"errors":[{{"code":"DENIED","message":"{message}"}}]}}"#
+        ))
+    });
+    let (_directory, options) = with_identity(&registry);
+    let (_, text) = root_error(&source(&registry, &options));
+    assert!(text.contains("DENIED: no: ***"), "{text}");
+}
+
 #[test]
 fn of_several_challenges_one_that_can_be_met_is_met() {
     let tokens = tokens();

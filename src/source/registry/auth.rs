@@ -15,9 +15,9 @@ use url::Url;
 use super::RegistryOptions;
 use super::address::{self, Reach};
 use super::challenge::{Bearer, Challenge};
-use super::credentials::{self, Account, Credentials, Login};
+use super::credentials::{self, Account, Credentials, Held, Login};
 use super::retry::Fault;
-use super::transport::{self, Request, Transport};
+use super::transport::{self, Form, Request, Transport};
 use crate::source::SourceError;
 
 /// Answers the challenges of one registry for one repository.
@@ -87,7 +87,7 @@ impl Auth {
         if state.login.is_none() {
             state.login = Some(self.login().await);
         }
-        let login = state.login.as_ref().and_then(|login| login.credentials.clone());
+        let held = state.login.as_ref().and_then(|login| login.held.clone());
 
         let bearer = challenges.iter().find_map(|challenge| match challenge {
             Challenge::Bearer(bearer) => Some(bearer),
@@ -95,7 +95,7 @@ impl Auth {
         });
         let failed = match bearer {
             Some(bearer) => match self
-                .token(transport, registry, bearer, login.as_ref(), &mut state)
+                .token(transport, registry, bearer, held.as_ref(), &mut state)
                 .await
             {
                 Ok(header) => return Ok(header),
@@ -104,8 +104,10 @@ impl Auth {
             },
             None => None,
         };
-        if let Some(login) = login.filter(|_| challenges.contains(&Challenge::Basic)) {
-            let header = basic(&login);
+        if let Some(Held::Password(login)) = &held
+            && challenges.contains(&Challenge::Basic)
+        {
+            let header = basic(login);
             if Some(&header) == sent {
                 return Err(self.refused(registry, "it does not accept the login", &state));
             }
@@ -135,9 +137,7 @@ impl Auth {
     fn explained(&self, error: SourceError, state: &State) -> SourceError {
         let hint = match &state.login {
             Some(Login { note: Some(note), .. }) => note.clone(),
-            Some(Login {
-                credentials: None, ..
-            }) => format!("no login for {} was found", self.account.registry),
+            Some(Login { held: None, .. }) => format!("no login for {} was found", self.account.registry),
             _ => return error,
         };
         match error {
@@ -153,7 +153,7 @@ impl Auth {
     async fn login(&self) -> Login {
         if let Some(credentials) = &self.given {
             return Login {
-                credentials: Some(credentials.clone()),
+                held: Some(Held::Password(credentials.clone())),
                 note: None,
             };
         }
@@ -169,12 +169,12 @@ impl Auth {
         transport: &Transport,
         registry: &Url,
         bearer: &Bearer,
-        login: Option<&Credentials>,
+        held: Option<&Held>,
         state: &mut State,
     ) -> Result<HeaderValue, Fault> {
         let token = match state.tokens.get(bearer).filter(|token| token.is_valid()) {
             Some(token) => token.clone(),
-            None => self.fetch(transport, registry, bearer, login).await?,
+            None => self.fetch(transport, registry, bearer, held).await?,
         };
         let header = token.header.clone();
         state.tokens.insert(bearer.clone(), token);
@@ -187,23 +187,23 @@ impl Auth {
         transport: &Transport,
         registry: &Url,
         bearer: &Bearer,
-        login: Option<&Credentials>,
+        held: Option<&Held>,
     ) -> Result<Token, Fault> {
         let (mut url, reach) = self.realm(transport, registry, bearer)?;
-        {
-            let mut query = url.query_pairs_mut();
-            if let Some(service) = &bearer.service {
-                query.append_pair("service", service);
-            }
-            for scope in self.scopes(bearer) {
-                query.append_pair("scope", &scope);
-            }
+        let (mut authorization, mut form) = (None, None);
+        match held {
+            Some(Held::Identity(token)) => form = Some(self.refresh(bearer, token)),
+            _ => self.add_question(&mut url.query_pairs_mut(), bearer),
+        }
+        if let Some(Held::Password(login)) = held {
+            authorization = Some(basic(login));
         }
         let request = Request {
             what: format!("a token for {}", self.account.repository),
             url,
             accept: Some("application/json"),
-            authorization: login.map(basic),
+            authorization,
+            form,
             from: None,
             reach,
             redirects: None,
@@ -224,6 +224,34 @@ impl Auth {
             }
             .into()
         })
+    }
+
+    /// The body that exchanges a refresh token. *Source*: distribution, OAuth2 token authentication.
+    fn refresh(&self, bearer: &Bearer, token: &str) -> Form {
+        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+        pairs
+            .append_pair("grant_type", "refresh_token")
+            .append_pair("client_id", "layersift")
+            .append_pair("refresh_token", token);
+        self.add_question(&mut pairs, bearer);
+        Form {
+            body: pairs.finish(),
+            secret: token.to_owned(),
+        }
+    }
+
+    /// Adds for whom the token is and what it is to allow.
+    fn add_question<T: url::form_urlencoded::Target>(
+        &self,
+        pairs: &mut url::form_urlencoded::Serializer<'_, T>,
+        bearer: &Bearer,
+    ) {
+        if let Some(service) = &bearer.service {
+            pairs.append_pair("service", service);
+        }
+        for scope in self.scopes(bearer) {
+            pairs.append_pair("scope", &scope);
+        }
     }
 
     /// Judges the address of a token server.

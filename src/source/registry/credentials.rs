@@ -1,11 +1,15 @@
-//! Where a login comes from: what the caller gave, or the Docker configuration file. Sends it nowhere.
+//! Where a login comes from: what the caller gave, the configuration files of Docker and Podman, and the credential
+//! helpers those name. Sends it nowhere.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
+
+use super::helper;
 
 /// A user name and its password or access token. `Debug` shows neither.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,10 +26,24 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// A secret that lets somebody in. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Held {
+    /// A refresh token, which only a token server takes.
+    Identity(String),
+    Password(Credentials),
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
+    }
+}
+
 /// What was found for a registry.
 #[derive(Debug, Default)]
 pub(super) struct Login {
-    pub(super) credentials: Option<Credentials>,
+    pub(super) held: Option<Held>,
     /// Why there may be none, for the message of a refusal.
     pub(super) note: Option<String>,
 }
@@ -49,43 +67,84 @@ impl Account {
         }
         keys
     }
-}
 
-/// Looks for the login of `account` in `directory`'s `config.json`, or in the user's where none is named.
-pub(super) fn stored(account: &Account, directory: Option<&Path>) -> Login {
-    let Some(directory) = directory.map(Path::to_owned).or_else(user_directory) else {
-        return Login::default();
-    };
-    let path = directory.join("config.json");
-    match DockerConfig::read(&path) {
-        Ok(Some(config)) => config.login(account),
-        Ok(None) => Login::default(),
-        Err(why) => {
-            let note = format!(
-                "{} was not used: {why}",
-                crate::text::escape(path.as_os_str().as_encoded_bytes())
-            );
-            tracing::warn!("{note}");
-            Login {
-                credentials: None,
-                note: Some(note),
-            }
+    /// How helpers call the registry.
+    fn server(&self) -> String {
+        match self.registry.as_str() {
+            "docker.io" => "https://index.docker.io/v1/".into(),
+            registry => registry.into(),
         }
     }
 }
 
-fn user_directory() -> Option<PathBuf> {
-    match std::env::var_os("DOCKER_CONFIG").filter(|path| !path.is_empty()) {
-        Some(path) => Some(path.into()),
-        None => std::env::home_dir().map(|home| home.join(".docker")),
+/// Looks for the login of `account` in `directory`'s `config.json`, or in the user's files where none is named. The
+/// first file that has one counts.
+pub(super) fn stored(account: &Account, directory: Option<&Path>) -> Login {
+    let files = match directory {
+        Some(directory) => vec![directory.join("config.json")],
+        None => user_files(),
+    };
+    let mut notes = Vec::new();
+    for path in files {
+        let login = match DockerConfig::read(&path) {
+            Ok(Some(config)) => config.login(account),
+            Ok(None) => continue,
+            Err(why) => {
+                let path = crate::text::escape(path.as_os_str().as_encoded_bytes());
+                notes.push(format!("{path} was not used: {why}"));
+                continue;
+            }
+        };
+        if login.held.is_some() {
+            return login;
+        }
+        notes.extend(login.note);
     }
+    for note in &notes {
+        tracing::warn!("{note}");
+    }
+    Login {
+        held: None,
+        note: (!notes.is_empty()).then(|| notes.join("; ")),
+    }
+}
+
+/// The files of Docker and Podman, in the order of looking. *Source*: `containers-auth.json(5)`.
+fn user_files() -> Vec<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(file) = variable("REGISTRY_AUTH_FILE") {
+        return vec![file.into()];
+    }
+    let home = std::env::home_dir();
+    let docker = variable("DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or_else(|| Some(home.as_ref()?.join(".docker")));
+    let config = variable("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(home.as_ref()?.join(".config")));
+    let containers = |folder: PathBuf| folder.join("containers").join("auth.json");
+    [
+        docker.map(|folder| folder.join("config.json")),
+        variable("XDG_RUNTIME_DIR").map(PathBuf::from).map(containers),
+        config.map(containers),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What is read of Docker's `config.json`.
 #[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct DockerConfig {
     #[serde(default)]
-    auths: std::collections::BTreeMap<String, Entry>,
+    auths: BTreeMap<String, Entry>,
+    /// The helper for a registry.
+    #[serde(default)]
+    cred_helpers: BTreeMap<String, String>,
+    /// The helper for every other registry.
+    #[serde(default)]
+    creds_store: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -96,6 +155,8 @@ struct Entry {
     username: String,
     #[serde(default)]
     password: String,
+    #[serde(default)]
+    identitytoken: String,
 }
 
 impl fmt::Debug for Entry {
@@ -124,27 +185,65 @@ impl DockerConfig {
             .map_err(|error| format!("it is not JSON of the expected form (line {})", error.line()))
     }
 
+    /// The login of `account`: of its helper, of the store, of the file.
     fn login(&self, account: &Account) -> Login {
+        let mut note = None;
+        if let Some(helper) = self.helper(account) {
+            match helper::ask(helper, &account.server()) {
+                Ok(None) => {}
+                Ok(held) => return Login { held, note: None },
+                Err(why) => note = Some(why),
+            }
+        }
+        let login = self.written(account);
+        Login {
+            note: login.note.or(note),
+            ..login
+        }
+    }
+
+    fn helper(&self, account: &Account) -> Option<&str> {
+        let own = self
+            .cred_helpers
+            .iter()
+            .find(|(registry, _)| normalised(registry) == account.registry);
+        let helper = own.map_or(&self.creds_store, |(_, helper)| helper);
+        Some(helper.as_str()).filter(|helper| !helper.is_empty())
+    }
+
+    /// The login that stands in the file itself.
+    fn written(&self, account: &Account) -> Login {
         for key in account.keys() {
             let entry = self.auths.iter().find(|(stored, _)| normalised(stored) == key);
             let Some((_, entry)) = entry else {
                 continue;
             };
-            if entry.auth.is_empty() && entry.username.is_empty() {
+            if entry.is_empty() {
                 // `docker login` with a store leaves an empty entry behind.
                 continue;
             }
-            let credentials = entry.credentials();
-            let note = credentials
+            let held = entry.held();
+            let note = held
                 .is_none()
                 .then(|| format!("the login stored for {key} cannot be read"));
-            return Login { credentials, note };
+            return Login { held, note };
         }
         Login::default()
     }
 }
 
 impl Entry {
+    fn is_empty(&self) -> bool {
+        self.auth.is_empty() && self.username.is_empty() && self.identitytoken.is_empty()
+    }
+
+    fn held(&self) -> Option<Held> {
+        match self.identitytoken.is_empty() {
+            true => self.credentials().map(Held::Password),
+            false => Some(Held::Identity(self.identitytoken.clone())),
+        }
+    }
+
     fn credentials(&self) -> Option<Credentials> {
         if self.auth.is_empty() {
             return Some(Credentials {
@@ -227,8 +326,10 @@ mod tests {
 
     fn login(config: &str, account: &Account) -> Option<(String, String)> {
         let config: DockerConfig = serde_json::from_str(config).unwrap();
-        let credentials = config.login(account).credentials?;
-        Some((credentials.username, credentials.password))
+        match config.login(account).held? {
+            Held::Password(credentials) => Some((credentials.username, credentials.password)),
+            Held::Identity(token) => Some(("<token>".into(), token)),
+        }
     }
 
     #[test]
@@ -284,7 +385,15 @@ mod tests {
             let config: DockerConfig = serde_json::from_str(&config).unwrap();
             config.login(&account("registry.example.com", "app"))
         };
-        let password = |entry: &str| of(entry).credentials.map(|c| c.password);
+        let password = |entry: &str| match of(entry).held {
+            Some(Held::Password(credentials)) => Some(credentials.password),
+            Some(Held::Identity(token)) => Some(format!("identity {token}")),
+            None => None,
+        };
+        assert_eq!(
+            password(r#"{"auth":"","identitytoken":"t"}"#),
+            Some("identity t".into())
+        );
         assert_eq!(
             password(&format!(r#"{{"auth":"{}"}}"#, encoded("me:pw\0\0"))),
             Some("pw".into())
@@ -309,7 +418,7 @@ mod tests {
             format!(r#"{{"auth":"{}"}}"#, encoded("no colon")),
         ] {
             let login = of(&broken);
-            assert_eq!(login.credentials, None);
+            assert_eq!(login.held, None);
             assert!(login.note.is_some(), "{broken}");
         }
     }
@@ -329,11 +438,54 @@ mod tests {
         )
         .unwrap();
         let account = account("registry.example.com", "app");
-        assert!(stored(&account, Some(directory.path())).credentials.is_some());
+        assert!(stored(&account, Some(directory.path())).held.is_some());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
         let login = stored(&account, Some(directory.path()));
-        assert_eq!(login.credentials, None);
+        assert_eq!(login.held, None);
         assert!(login.note.unwrap().ends_with("everyone may write to it"));
+    }
+
+    #[test]
+    fn a_helper_of_a_registry_comes_before_the_store() {
+        let config: DockerConfig = serde_json::from_str(
+            r#"{"credsStore":"store","credHelpers":{"registry.example.com":"own","https://index.docker.io/v1/":"hub"}}"#,
+        )
+        .unwrap();
+        let helper = |registry| config.helper(&account(registry, "app"));
+        assert_eq!(helper("registry.example.com"), Some("own"));
+        assert_eq!(helper("docker.io"), Some("hub"));
+        assert_eq!(helper("evil-registry.example.com"), Some("store"));
+        assert_eq!(helper("registry.example.com.evil.net"), Some("store"));
+        assert_eq!(
+            account("docker.io", "app").server(),
+            "https://index.docker.io/v1/"
+        );
+        assert_eq!(
+            account("registry.example.com:5000", "app").server(),
+            "registry.example.com:5000"
+        );
+    }
+
+    #[test]
+    fn a_helper_that_fails_is_named_and_the_file_still_counts() {
+        let config = format!(
+            r#"{{"credsStore":"nobody-has-this","auths":{{"registry.example.com":{{"auth":"{}"}}}}}}"#,
+            encoded("me:pw")
+        );
+        let config: DockerConfig = serde_json::from_str(&config).unwrap();
+        assert!(
+            config
+                .login(&account("registry.example.com", "app"))
+                .held
+                .is_some()
+        );
+        let login = config.login(&account("other.example.com", "app"));
+        assert_eq!(login.held, None);
+        let note = login.note.unwrap();
+        assert_eq!(
+            note,
+            "the credential helper `docker-credential-nobody-has-this` is not installed"
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Registries that speak distribution-spec: a reference → its documents and blobs. Reads only: nothing here can
-//! send anything but GET. Keeps nothing on disk.
+//! Registries that speak distribution-spec: a reference → its documents and blobs. Reads only: a registry is sent
+//! nothing but GET, a token server POST too. Keeps nothing on disk.
 //!
 //! [`open`] makes a [`RegistrySource`]. Behind it, each file adds one thing to the one below: `client` (what of a
-//! repository is wanted) and `download` (a blob over many connections), `auth` with `challenge` and `credentials`,
+//! repository is wanted) and `download` (a blob over many connections), `auth` with `challenge`, `credentials` and `helper`,
 //! `retry`, `transport` (redirects, time-outs, caps), `address` (where a request may go), `tls`. `runtime` and
 //! `bridge` keep the asynchronous side inside.
 
@@ -13,6 +13,7 @@ mod challenge;
 mod client;
 mod credentials;
 mod download;
+mod helper;
 mod retry;
 mod runtime;
 mod tls;
@@ -37,7 +38,7 @@ use crate::oci::{BlobKey, Descriptor, Digest, PlatformSelector, Reference};
 pub struct RegistryOptions {
     /// The login, in place of what is stored.
     pub credentials: Option<Credentials>,
-    /// The folder of Docker's `config.json`; `None` for `DOCKER_CONFIG` or `~/.docker`.
+    /// The folder of Docker's `config.json`; `None` for where Docker and Podman keep their logins.
     pub docker_config: Option<PathBuf>,
     /// PEM files with certificates to trust besides the system's.
     pub authorities: Vec<PathBuf>,

@@ -1,5 +1,5 @@
 //! One HTTP request → its answer: which client it goes through, time-outs, redirects, capped bodies, and errors
-//! without URLs. Knows nothing of tokens, manifests or blobs, and sends nothing but GET.
+//! without URLs. Knows nothing of manifests or blobs. Sends GET, and POST for the one form a token server takes.
 
 use std::error::Error as _;
 use std::sync::{Arc, OnceLock};
@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RANGE,
+    RETRY_AFTER,
 };
 use reqwest::{Client, Response, StatusCode, redirect};
 use tokio::time::Instant;
@@ -44,12 +45,28 @@ pub(super) struct Request {
     pub(super) accept: Option<&'static str>,
     /// Sent to the exact scheme, host and port of `url` and nowhere else.
     pub(super) authorization: Option<HeaderValue>,
+    /// Sent as the body of a POST to `url`, which then may not redirect.
+    pub(super) form: Option<Form>,
     /// The first byte wanted, where that is not the first of all.
     pub(super) from: Option<u64>,
     /// Where the host of `url` may be.
     pub(super) reach: Reach,
     /// Where redirects to other hosts may go; `None` where they may not leave `url`'s scheme, host and port.
     pub(super) redirects: Option<Reach>,
+}
+
+/// A body in `application/x-www-form-urlencoded`. `Debug` does not show it.
+#[derive(Clone)]
+pub(super) struct Form {
+    pub(super) body: String,
+    /// What of it must not be quoted.
+    pub(super) secret: String,
+}
+
+impl std::fmt::Debug for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Form")
+    }
 }
 
 /// An answer that is not a redirect.
@@ -119,7 +136,15 @@ impl Transport {
         if let Some(authorization) = request.authorization.as_ref().filter(|_| home) {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
-        let sent = self.client(url, reach)?.get(url.clone()).headers(headers).send();
+        let client = self.client(url, reach)?;
+        let builder = match &request.form {
+            None => client.get(url.clone()),
+            Some(form) => client
+                .post(url.clone())
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(form.body.clone()),
+        };
+        let sent = builder.headers(headers).send();
         match tokio::time::timeout(self.limits.connect_timeout + self.limits.idle_timeout, sent).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(unreachable(url, error)),
@@ -225,6 +250,10 @@ impl Transport {
             }
         }
         let said = errors(&bytes)?;
+        let said = match &request.form {
+            Some(form) => said.replace(&form.secret, "***"),
+            None => said,
+        };
         Some(cut(&without(&said, request.authorization.as_ref())))
     }
 }
@@ -316,6 +345,9 @@ fn next(request: &Request, from: &Url, headers: &HeaderMap) -> Result<Url, Sourc
         .get(LOCATION)
         .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
         .ok_or_else(|| refuse("it redirects to something that is not a URL"))?;
+    if request.form.is_some() {
+        return Err(refuse("a token server must answer itself"));
+    }
     let mut url = from
         .join(location)
         .map_err(|_| refuse("it redirects to something that is not a URL"))?;
