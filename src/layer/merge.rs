@@ -18,6 +18,7 @@ pub(super) struct Examined {
     /// The region that goes on behind this window, where it begins, and the lines of its part that no later window
     /// will count.
     open: Option<Open>,
+    more_in_file: u64,
     lost_bytes: u64,
 }
 
@@ -28,6 +29,7 @@ impl Examined {
             index: cut.index,
             found: Vec::new(),
             open: None,
+            more_in_file: 0,
             lost_bytes: cut.owned.end - cut.owned.start,
         }
     }
@@ -59,13 +61,22 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
     };
     let mut candidates = Vec::new();
     matcher.scan(&window, cut, scratch, &mut candidates);
-    candidates.sort_by_key(Candidate::order);
+    candidates.sort_by(|a, b| {
+        let rank = |candidate: &Candidate| std::cmp::Reverse(candidate.confidence);
+        (a.order(), rank(a), &a.evidence).cmp(&(b.order(), rank(b), &b.evidence))
+    });
     candidates.dedup_by_key(|candidate| candidate.order());
+    // Beyond the limit of one file nothing is kept, so nothing is worked out for it.
+    let mut of_file: HashMap<(u32, u32), usize> = HashMap::new();
+    let before = candidates.len();
+    candidates.retain(|candidate| {
+        let count = of_file.entry((candidate.rule, candidate.region)).or_default();
+        *count += 1;
+        *count <= limits.findings_per_file
+    });
+    let more_in_file = (before - candidates.len()) as u64;
 
-    let tally = |region: u64, to: u64| {
-        let from = region.max(start);
-        Tally::of(&bytes[(from - start) as usize..(to - start) as usize], from)
-    };
+    let mut lines = Lines { bytes, start, last: (0, start, Tally::default()) };
     let masks = secret_spans(&candidates);
     let found = candidates
         .into_iter()
@@ -82,13 +93,9 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
                 },
                 ..Location::default()
             };
-            let mut before = vec![tally(region, candidate.at.start)];
-            before.extend(
-                candidate
-                    .companions
-                    .iter()
-                    .map(|companion| tally(region, companion.at.start)),
-            );
+            let mut before = vec![lines.before(region, candidate.at.start)];
+            let companions = candidate.companions.iter();
+            before.extend(companions.map(|companion| lines.before(region, companion.at.start)));
             let clip = |offset: u64| (offset.clamp(start, start + bytes.len() as u64) - start) as usize;
             let context = context::around(
                 &bytes[clip(region)..clip(span.span.end)],
@@ -127,14 +134,39 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
         })
         .map(|span| Open {
             region: span.span.start,
-            lines: tally(span.span.start, cut.next_start.min(start + bytes.len() as u64)),
+            lines: lines.before(span.span.start, cut.next_start.min(start + bytes.len() as u64)),
             continued: span.span.start < start,
         });
     Examined {
         index: cut.index,
         found,
         open,
+        more_in_file,
         lost_bytes: 0,
+    }
+}
+
+/// Counts lines of a window; a place behind the last one asked for is counted from there.
+struct Lines<'b> {
+    bytes: &'b [u8],
+    start: u64,
+    /// Region, place and what was counted before it.
+    last: (u64, u64, Tally),
+}
+
+impl Lines<'_> {
+    /// The lines of `region` in this window before `place`.
+    fn before(&mut self, region: u64, place: u64) -> Tally {
+        let (known, from, counted) = self.last;
+        let (from, counted) = if known == region && (self.start.max(region)..=place).contains(&from) {
+            (from, counted)
+        } else {
+            (region.max(self.start), Tally::default())
+        };
+        let piece = &self.bytes[(from - self.start) as usize..(place - self.start) as usize];
+        let counted = counted.then(Tally::of(piece, from));
+        self.last = (region, place, counted);
+        counted
     }
 }
 
@@ -184,6 +216,7 @@ impl<'a> Merger<'a> {
 
     fn append(&mut self, examined: Examined) {
         self.lost_bytes += examined.lost_bytes;
+        self.more_in_file += examined.more_in_file;
         let earlier = |region: u64, continued: bool, open: Option<(u64, Tally)>| match open {
             Some((known, lines)) if continued && known == region => lines,
             _ => Tally::default(),

@@ -52,8 +52,8 @@ pub struct LayerReader<'a> {
 pub struct Claims {
     /// The algorithm of the blob's digest.
     pub digest: Algorithm,
-    /// The algorithm of its DiffID.
-    pub diff_id: Algorithm,
+    /// The algorithm of its DiffID, where one is known: it then stands for the checksums inside the compression.
+    pub diff_id: Option<Algorithm>,
     /// The size of the blob. One byte more is read to see that there is none.
     pub size: Option<u64>,
 }
@@ -84,7 +84,7 @@ impl<'a> LayerReader<'a> {
     /// about 8 MiB for the layer itself, and what the scan's budget allows in flight.
     pub fn read(&self, blob: &mut (dyn Read + Send), claims: Claims, progress: &dyn Progress) -> LayerRecord {
         std::thread::scope(|scope| {
-            let (sender, hasher) = hasher::start(scope, claims.digest, claims.diff_id);
+            let (sender, hasher) = hasher::start(scope, claims.digest, claims.diff_id.unwrap_or(Algorithm::Sha256));
             let merger = Mutex::new(Merger::new(self.limits));
             let limit = claims.size.map_or(u64::MAX, |size| size.saturating_add(1));
             let mut pass = Pass {
@@ -97,6 +97,7 @@ impl<'a> LayerReader<'a> {
                 aside_bytes: 0,
                 decoded_bytes: 0,
                 codec: Codec::Plain,
+                is_covered: claims.diff_id.is_some(),
                 ended: false,
             };
             let mut tee = Tee::new(blob, sender, limit);
@@ -153,6 +154,8 @@ struct Pass<'r, 'a> {
     aside_bytes: u64,
     decoded_bytes: u64,
     codec: Codec,
+    /// Whether a DiffID covers the content.
+    is_covered: bool,
     ended: bool,
 }
 
@@ -183,6 +186,9 @@ impl<'r, 'a: 'r> Pass<'r, 'a> {
         let mut aside: Option<(AsideKind, Windower)> = None;
         let mut piece = Vec::new();
         let mut decoder = Decoder::open(&mut *tee, self.reader.limits)?;
+        if self.is_covered {
+            decoder = decoder.without_checksum();
+        }
         self.codec = decoder.codec();
         loop {
             if self.reader.cancelled.load(Ordering::Relaxed) {
@@ -514,7 +520,7 @@ mod tests {
         let reader = LayerReader::new(&matcher, &limits, &budget, &pool, &cancelled);
         let claims = Claims {
             digest: Algorithm::Sha256,
-            diff_id: Algorithm::Sha256,
+            diff_id: None,
             size: None,
         };
         let record = reader.read(&mut &blob[..], claims, &super::super::Silent);

@@ -48,9 +48,7 @@ fn claims(key: &BlobKey, descriptor: Option<&Descriptor>, diff_id: Option<&DiffI
     };
     Claims {
         digest: of_key.unwrap_or(Algorithm::Sha256),
-        diff_id: diff_id
-            .and_then(|diff_id| diff_id.0.algorithm())
-            .unwrap_or(Algorithm::Sha256),
+        diff_id: diff_id.and_then(|diff_id| diff_id.0.algorithm()),
         size: descriptor.map(|descriptor| descriptor.size),
     }
 }

@@ -34,10 +34,6 @@ pub fn around(
 ) -> Vec<ContextLine> {
     let bytes = text;
     let place = |at: u64| (at.saturating_sub(offset) as usize).min(bytes.len());
-    let masks: Vec<Range<usize>> = secrets
-        .iter()
-        .map(|span| place(span.start)..place(span.end))
-        .collect();
     let (low, high, width) = (0, bytes.len(), columns);
     let (from, to) = (place(secret.start), place(secret.end));
 
@@ -67,6 +63,12 @@ pub fn around(
             break;
         }
     }
+
+    let masks: Vec<Range<usize>> = secrets
+        .iter()
+        .map(|span| place(span.start)..place(span.end))
+        .filter(|mask| mask.start < last && mask.end > first)
+        .collect();
 
     // Binary content has no lines to show.
     if bytes[first..last]
