@@ -133,7 +133,8 @@ impl Drop for Running {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
@@ -216,17 +217,26 @@ mod tests {
 
     #[test]
     fn a_helper_that_hangs_is_ended_with_its_children() {
-        let started = Instant::now();
-        for body in [
-            "sleep 60",
-            "sleep 60 & wait",
-            "sleep 60 & exit 0",
-            "exec >&-; sleep 60",
-        ] {
-            let error = script(body, Duration::from_millis(200)).unwrap_err();
+        let folder = tempfile::tempdir().unwrap();
+        for body in ["wait", "exit 0"] {
+            // The child writes its number, so that its end can be seen.
+            let pid = folder.path().join("pid");
+            let body = format!("sleep 60 & echo $! > '{}'; {body}", pid.display());
+            let error = script(&body, Duration::from_millis(500)).unwrap_err();
             assert!(error.contains("no answer within"), "{body}: {error}");
+            let id: i32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+            let id = rustix::process::Pid::from_raw(id).unwrap();
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while rustix::process::test_kill_process(id).is_ok() && !is_zombie(id) {
+                assert!(Instant::now() < deadline, "{body}: the child lives on");
+                thread::sleep(Duration::from_millis(10));
+            }
         }
-        assert!(started.elapsed() < Duration::from_secs(20));
+        let error = script("exec >&-; sleep 60", Duration::from_millis(500)).unwrap_err();
+        assert!(
+            error.contains("no answer within"),
+            "one that closes its output: {error}"
+        );
     }
 
     #[test]
