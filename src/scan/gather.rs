@@ -227,7 +227,7 @@ impl Scan {
         })
     }
 
-    /// Reads an attestation whole and verifies it.
+    /// Reads an attestation whole. Whether it is what its digest names is compared where it is searched.
     fn document(
         &self,
         blob: Box<dyn Read + Send>,
