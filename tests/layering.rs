@@ -71,7 +71,13 @@ const CAGES: &[(&str, &[&str])] = &[
     // Async stays at the network: everything else is plain threads.
     (
         "tokio",
-        &["source::registry", "source::engine", "sweep", "github"],
+        &[
+            "source::network",
+            "source::registry",
+            "source::engine",
+            "sweep",
+            "github",
+        ],
     ),
     (
         "reqwest",

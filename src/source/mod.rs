@@ -7,6 +7,7 @@
 mod docker_archive;
 mod error;
 mod members;
+mod network;
 mod oci_layout;
 pub mod registry;
 mod saved;

@@ -11,11 +11,11 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_RANGE, HeaderMap};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::bridge::Writer;
 use super::client::{Client, Wanted};
 use super::retry::{Fault, Tries};
 use super::transport::{Answer, Body};
 use crate::source::SourceError;
+use crate::source::network::Writer;
 
 /// Progress that earns a download its full number of tries again.
 const PROGRESS: u64 = 1024 * 1024;

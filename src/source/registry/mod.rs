@@ -3,19 +3,17 @@
 //!
 //! [`open`] makes a [`RegistrySource`]. Behind it, each file adds one thing to the one below: `client` (what of a
 //! repository is wanted) and `download` (a blob over many connections), `auth` with `challenge`, `credentials` and `helper`,
-//! `retry`, `transport` (redirects, time-outs, caps), `address` (where a request may go), `tls`. `runtime` and
-//! `bridge` keep the asynchronous side inside.
+//! `retry`, `transport` (redirects, time-outs, caps), `address` (where a request may go), `tls`. The asynchronous
+//! side stays inside, by way of `source::network`.
 
 mod address;
 mod auth;
-mod bridge;
 mod challenge;
 mod client;
 mod credentials;
 mod download;
 mod helper;
 mod retry;
-mod runtime;
 mod tls;
 mod transport;
 
@@ -27,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use self::client::{Client, Wanted};
-use self::runtime::Runtime;
+use super::network::{Runtime, bridge};
 use super::walk::{self, Documents, Walk};
 use super::{Resolved, Source, SourceError};
 use crate::limits::Limits;
@@ -155,7 +153,7 @@ impl Source for RegistrySource {
             });
         };
         let download = self.runtime.block_on(self.client.open(digest, descriptor))?;
-        let (writer, receiver) = bridge::bridge();
+        let (writer, receiver) = bridge();
         let task = self.runtime.spawn(download.run(writer));
         Ok(Box::new(receiver.into_reader(task, Arc::clone(&self.runtime))))
     }

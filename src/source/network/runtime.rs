@@ -1,4 +1,4 @@
-//! The threads of the network. Nothing asynchronous is seen outside of `source::registry`.
+//! The threads of the network. Nothing asynchronous is seen outside of `source`.
 
 use std::future::Future;
 use std::io;
@@ -8,24 +8,24 @@ use tokio::task::AbortHandle;
 
 /// A runtime with two worker threads that can be dropped anywhere, also while a name is being looked up.
 #[derive(Debug)]
-pub(super) struct Runtime(Option<tokio::runtime::Runtime>);
+pub(in crate::source) struct Runtime(Option<tokio::runtime::Runtime>);
 
 impl Runtime {
-    pub(super) fn start() -> io::Result<Arc<Self>> {
+    pub(in crate::source) fn start() -> io::Result<Arc<Self>> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
-            .thread_name("registry")
+            .thread_name("network")
             .enable_all()
             .build()?;
         Ok(Arc::new(Self(Some(runtime))))
     }
 
     /// Waits for `future` on the calling thread, which must not be one of the runtime's.
-    pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+    pub(in crate::source) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.inner().block_on(future)
     }
 
-    pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+    pub(in crate::source) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.inner().spawn(future).abort_handle()
     }
 

@@ -16,7 +16,7 @@ use crate::source::SourceError;
 const CAPACITY: usize = 1024 * 1024;
 
 /// The two ends of a new bridge. `runtime` lives until the reader is gone.
-pub(super) fn bridge() -> (Writer, Receiver) {
+pub(in crate::source) fn bridge() -> (Writer, Receiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let room = Arc::new(Semaphore::new(CAPACITY));
     (
@@ -29,7 +29,7 @@ pub(super) fn bridge() -> (Writer, Receiver) {
 }
 
 /// The network's end.
-pub(super) struct Writer {
+pub(in crate::source) struct Writer {
     sender: mpsc::UnboundedSender<Message>,
     room: Arc<Semaphore>,
 }
@@ -42,11 +42,11 @@ enum Message {
 
 /// Nobody reads any more.
 #[derive(Debug)]
-pub(super) struct Gone;
+pub(in crate::source) struct Gone;
 
 impl Writer {
     /// Hands `bytes` over once there is room for them.
-    pub(super) async fn write(&self, mut bytes: Bytes) -> Result<(), Gone> {
+    pub(in crate::source) async fn write(&self, mut bytes: Bytes) -> Result<(), Gone> {
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(CAPACITY));
             let needed = u32::try_from(piece.len()).expect("a piece is at most CAPACITY");
@@ -57,25 +57,25 @@ impl Writer {
     }
 
     /// Ends the stream well. A writer that is dropped without it, as in a panic, is an error to the reader.
-    pub(super) fn finish(self) {
+    pub(in crate::source) fn finish(self) {
         let _ = self.sender.send(Message::End);
     }
 
     /// Ends the stream with an error.
-    pub(super) fn fail(self, error: SourceError) {
+    pub(in crate::source) fn fail(self, error: SourceError) {
         let _ = self.sender.send(Message::Failed(error));
     }
 }
 
 /// The reader's end before it is tied to the task that feeds it.
-pub(super) struct Receiver {
+pub(in crate::source) struct Receiver {
     receiver: mpsc::UnboundedReceiver<Message>,
     room: Arc<Semaphore>,
 }
 
 impl Receiver {
     /// Ties the stream to the task that feeds it: dropping the reader ends that task.
-    pub(super) fn into_reader(self, task: AbortHandle, runtime: Arc<Runtime>) -> BlobReader {
+    pub(in crate::source) fn into_reader(self, task: AbortHandle, runtime: Arc<Runtime>) -> BlobReader {
         BlobReader {
             current: Bytes::new(),
             receiver: self.receiver,
@@ -87,8 +87,8 @@ impl Receiver {
     }
 }
 
-/// The bytes of a blob as the registry sends them.
-pub(super) struct BlobReader {
+/// The bytes of a blob as they arrive.
+pub(in crate::source) struct BlobReader {
     current: Bytes,
     receiver: mpsc::UnboundedReceiver<Message>,
     room: Arc<Semaphore>,
