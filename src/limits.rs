@@ -68,6 +68,11 @@ pub struct Limits {
     pub token_bytes: u64,
     /// Bytes of an error answer that are read.
     pub error_bytes: u64,
+    /// Time for an engine to say whether it has an image that no source was named for. 2 s: a socket answers at
+    /// once, and the registry is waiting.
+    pub engine_answer_timeout: Duration,
+    /// Time until the first byte of an engine's export. 10 min: Docker writes the whole image to its own disk first.
+    pub engine_export_timeout: Duration,
     /// Bytes of decompressed data in flight between readers and the matcher, over all layers of a scan.
     pub in_flight_bytes: u64,
 }
@@ -100,6 +105,8 @@ impl Default for Limits {
             downloads_per_host: 4,
             token_bytes: MIB,
             error_bytes: 64 * KIB,
+            engine_answer_timeout: Duration::from_secs(2),
+            engine_export_timeout: Duration::from_secs(600),
             in_flight_bytes: 24 * MIB,
         }
     }

@@ -92,8 +92,8 @@ const CAGES: &[(&str, &[&str])] = &[
     ("indicatif", &["cli"]),
     // Errors have types below the command line.
     ("anyhow", &["cli"]),
-    // A library does not print, end the process or read the environment; proxies and credential helpers are
-    // what it is asked to read.
+    // A library does not print, end the process or read the environment; proxies, credential helpers
+    // and where engines are is what it is asked to read.
     ("print!", &["cli"]),
     ("println!", &["cli"]),
     ("eprint!", &["cli"]),
@@ -104,7 +104,7 @@ const CAGES: &[(&str, &[&str])] = &[
     ("env::args", &["cli"]),
     ("env::args_os", &["cli"]),
     ("env::var", &["cli", "source::registry"]),
-    ("env::var_os", &["cli", "source::registry"]),
+    ("env::var_os", &["cli", "source::registry", "source::engine"]),
     ("env::vars", &["cli", "source::registry"]),
     ("env::vars_os", &["cli", "source::registry"]),
 ];

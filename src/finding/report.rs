@@ -34,7 +34,8 @@ pub struct Report {
 pub struct TargetSummary {
     /// As given, userinfo and signatures removed, escaped.
     pub name: String,
-    /// Which source read it: `registry`, `docker-archive`, `oci-layout`, `oci-archive`, `stdin`.
+    /// Which source read it: `registry`, `docker-daemon`, `podman`, `docker-archive`, `oci-layout`,
+    /// `oci-archive`, `stdin`.
     pub source: String,
     /// `registry/repository`, or a name made from the image's own; what fingerprints are bound to.
     pub repository: String,

@@ -15,6 +15,16 @@ pub enum SourceError {
         /// How much came.
         read: u64,
     },
+    /// An engine of this machine cannot be asked.
+    #[error("cannot reach {engine}: {why}")]
+    Engine {
+        /// Which engine: ``the engine at `unix:///run/docker.sock` ``.
+        engine: String,
+        /// What went wrong, without any URL.
+        why: String,
+        /// Its kind.
+        kind: io::ErrorKind,
+    },
     /// Reading failed.
     #[error("cannot read {what}")]
     Io {
@@ -91,6 +101,17 @@ impl SourceError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::DigestMismatch { .. } => "the registry or a proxy altered it; try again, or pull by digest",
+            Self::Engine {
+                kind: io::ErrorKind::PermissionDenied,
+                ..
+            } => {
+                "become a member of the group that owns the socket, or pipe: `docker save NAME | layersift scan -`"
+            }
+            Self::Engine {
+                kind: io::ErrorKind::Unsupported,
+                ..
+            } => "pipe the image: `docker save NAME | layersift scan -`",
+            Self::Engine { .. } => "is it running? `--from registry` asks the registry alone",
             Self::Limit { .. } => "an image that needs this is unusual; nothing of the document was used",
             Self::Malformed { .. } => {
                 "pull or save the image again; a registry's sign-in page looks like this too"
@@ -117,6 +138,7 @@ impl SourceError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::DigestMismatch { .. } => "digest-mismatch",
+            Self::Engine { .. } => "engine",
             Self::Io { .. } => "unreadable",
             Self::Limit { limit, .. } => limit.name(),
             Self::Malformed { .. } => "malformed",

@@ -5,6 +5,7 @@
 //! each blob once, in the order it arrives (standard input, an engine's export).
 
 mod docker_archive;
+pub mod engine;
 mod error;
 mod members;
 mod network;
@@ -24,6 +25,7 @@ pub use stream::ArchiveStream;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
+use std::str::FromStr;
 
 use crate::content::decode::Codec;
 use crate::limits::Limits;
@@ -106,10 +108,23 @@ pub struct Problem {
 
 /// A source that is ready to be read.
 pub struct Opened {
-    /// Which kind of source it is: `registry`, `docker-archive`, `oci-layout`, `oci-archive`, `stdin`.
+    /// Which kind of source it is: `registry`, `docker-daemon`, `podman`, `docker-archive`, `oci-layout`,
+    /// `oci-archive`, `stdin`.
     pub kind: &'static str,
     /// How it can be read.
     pub access: Access,
+    /// Why sources that should have been asked before this one were not.
+    pub passed_over: Vec<SourceError>,
+}
+
+impl Opened {
+    fn new(kind: &'static str, access: Access) -> Self {
+        Self {
+            kind,
+            access,
+            passed_over: Vec::new(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Opened {
@@ -127,6 +142,31 @@ pub struct OpenOptions {
     pub limits: Limits,
     /// How registries are spoken to.
     pub registry: registry::RegistryOptions,
+    /// How engines of this machine are found. Its limits are those above.
+    pub engine: engine::EngineOptions,
+    /// Who gives an image that has no prefix; `None` for an engine that has it, else its registry.
+    pub from: Option<Provider>,
+}
+
+/// Who gives an image that has no prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// An engine of this machine.
+    Engine,
+    /// The registry in its name.
+    Registry,
+}
+
+impl FromStr for Provider {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "engine" => Ok(Self::Engine),
+            "registry" => Ok(Self::Registry),
+            _ => Err("expected `engine` or `registry`".to_owned()),
+        }
+    }
 }
 
 /// A kind of source, as help and documentation list it.
@@ -150,6 +190,20 @@ pub const TABLE: &[Row] = &[
         form: "docker://REFERENCE",
         description: "an image in a registry, pulled without an engine",
         open: open_registry,
+    },
+    Row {
+        kind: "docker-daemon",
+        prefix: "docker-daemon:",
+        form: "docker-daemon:NAME|ID",
+        description: "an image of the Docker engine on this machine, exported by it",
+        open: |target, options| open_engine(target, Some(engine::Program::Docker), options),
+    },
+    Row {
+        kind: "podman",
+        prefix: "podman:",
+        form: "podman:NAME|ID",
+        description: "an image of Podman on this machine, exported by its service",
+        open: |target, options| open_engine(target, Some(engine::Program::Podman), options),
     },
     Row {
         kind: "docker-archive",
@@ -182,7 +236,11 @@ pub const TABLE: &[Row] = &[
 ];
 
 /// Opens what `target` names: by its prefix of [`TABLE`]; `-` as standard input; an existing directory as a layout,
-/// an existing file as an archive; anything else as a reference to a registry.
+/// an existing file as an archive; anything else as a reference. That is the image of this name in an engine of this
+/// machine, where one answers and has it, or else in its registry; [`OpenOptions::from`] decides it.
+///
+/// An engine that cannot be asked is passed over, and [`Opened::passed_over`] says so. One that has the image and
+/// then fails is an error: what the registry has under that name may be another image.
 ///
 /// An archive on disk that is compressed is read as a stream, once from its beginning to its end.
 ///
@@ -197,6 +255,10 @@ pub fn open(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> 
         return (row.open)(&target[row.prefix.len()..], options);
     }
     let path = Path::new(target);
+    // Who says where it is from says that it is an image.
+    if options.from.is_some() && !is_path(target) {
+        return open_reference(target, options);
+    }
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => open_layout(target, options).map_err(|error| match error {
             SourceError::NotAnImage { what, why } => SourceError::NotAnImage {
@@ -209,7 +271,7 @@ pub fn open(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> 
         Err(_) if is_path(target) => Err(SourceError::NotFound {
             what: docker_archive::escaped(path),
         }),
-        Err(_) => open_registry(target, options),
+        Err(_) => open_reference(target, options),
     }
 }
 
@@ -227,6 +289,42 @@ pub fn printable(target: &str) -> String {
     crate::text::escape(format!("{scheme}{}", &rest[secret..]).as_bytes())
 }
 
+fn open_reference(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> {
+    let asked = match options.from {
+        Some(Provider::Engine) => return open_engine(target, None, options),
+        Some(Provider::Registry) => engine::Asked::default(),
+        None => {
+            let within = options.limits.engine_answer_timeout;
+            engine::ask(target, None, within, &engine_options(options))
+        }
+    };
+    let opened = match asked.found {
+        Some(found) => found,
+        None => open_registry(target, options)?,
+    };
+    Ok(Opened {
+        passed_over: asked.failures,
+        ..opened
+    })
+}
+
+fn open_engine(
+    target: &str,
+    program: Option<engine::Program>,
+    options: &OpenOptions,
+) -> Result<Opened, SourceError> {
+    engine::open(target, program, &engine_options(options))
+}
+
+fn engine_options(options: &OpenOptions) -> engine::EngineOptions {
+    let docker_config = options.engine.docker_config.clone();
+    engine::EngineOptions {
+        host: options.engine.host.clone(),
+        docker_config: docker_config.or_else(|| options.registry.docker_config.clone()),
+        limits: options.limits.clone(),
+    }
+}
+
 fn open_registry(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> {
     let reference = Reference::parse(target).map_err(|error| SourceError::Malformed {
         what: format!("`{}`", printable(target)),
@@ -239,10 +337,10 @@ fn open_registry(target: &str, options: &OpenOptions) -> Result<Opened, SourceEr
         limits: options.limits.clone(),
         ..options.registry.clone()
     };
-    Ok(Opened {
-        kind: "registry",
-        access: Access::Random(Box::new(registry::open(&reference, &options)?)),
-    })
+    Ok(Opened::new(
+        "registry",
+        Access::Random(Box::new(registry::open(&reference, &options)?)),
+    ))
 }
 
 fn open_archive(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> {
@@ -281,37 +379,25 @@ fn open_archive(target: &str, options: &OpenOptions) -> Result<Opened, SourceErr
         let input = Box::new(Cursor::new(head).chain(file));
         let name = docker_archive::escaped(path);
         let stream = ArchiveStream::open(input, &name, choice.map(str::to_owned), &options.limits)?;
-        return Ok(Opened {
-            kind: "docker-archive",
-            access: Access::Stream(Box::new(stream)),
-        });
+        return Ok(Opened::new("docker-archive", Access::Stream(Box::new(stream))));
     }
     if !members::begins_archive(&head, &options.limits) {
         let why = "it is no tar archive; expected what `docker save` writes, or a tar of an OCI layout";
         return Err(not_an_image(why));
     }
     let archive = ArchiveSource::open(path, choice.map(str::to_owned), &options.limits)?;
-    Ok(Opened {
-        kind: archive.kind(),
-        access: Access::Random(Box::new(archive)),
-    })
+    Ok(Opened::new(archive.kind(), Access::Random(Box::new(archive))))
 }
 
 fn open_layout(target: &str, _: &OpenOptions) -> Result<Opened, SourceError> {
     let (path, choice) = split_choice(target);
     let layout = LayoutSource::open(path, choice.map(str::to_owned))?;
-    Ok(Opened {
-        kind: "oci-layout",
-        access: Access::Random(Box::new(layout)),
-    })
+    Ok(Opened::new("oci-layout", Access::Random(Box::new(layout))))
 }
 
 fn open_stdin(_: &str, options: &OpenOptions) -> Result<Opened, SourceError> {
     let stream = ArchiveStream::open(Box::new(io::stdin()), "standard input", None, &options.limits)?;
-    Ok(Opened {
-        kind: "stdin",
-        access: Access::Stream(Box::new(stream)),
-    })
+    Ok(Opened::new("stdin", Access::Stream(Box::new(stream))))
 }
 
 /// Splits `PATH:NAME` and `PATH@DIGEST`. A path that exists as it stands has no such suffix.

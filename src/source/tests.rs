@@ -275,10 +275,7 @@ fn from_disk(bytes: &[u8], choice: &str) -> Result<Read, SourceError> {
 fn from_stream(bytes: &[u8]) -> Result<Read, SourceError> {
     let input = Box::new(io::Cursor::new(bytes.to_vec()));
     let stream = ArchiveStream::open(input, "the stream", None, &Limits::default())?;
-    let opened = Opened {
-        kind: "stdin",
-        access: Access::Stream(Box::new(stream)),
-    };
+    let opened = Opened::new("stdin", Access::Stream(Box::new(stream)));
     read(opened, &PlatformSelector::All)
 }
 
