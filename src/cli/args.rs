@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::oci::Platform;
 use crate::policy::{PathGlob, StatusName};
 use crate::rules::{Confidence, Severity};
+use crate::source::Provider;
 
 /// Finds secrets in every layer of a container image, including what later layers deleted.
 #[derive(Debug, Parser)]
@@ -52,7 +53,8 @@ pub(super) enum ColorChoice {
 
 const SCAN_HELP: &str = "\
 Targets:
-  alpine:3.20, ghcr.io/acme/app@sha256:…   an image in a registry; docker://REF says so outright
+  alpine:3.20, ghcr.io/acme/app@sha256:…   an image of the engine here (Docker, Podman), or else of its registry; docker://REF,
+                                           docker-daemon:REF and podman:REF say which outright, and so does --from
   ./image.tar                              an archive: docker save, podman save, OCI; docker-archive:FILE, oci-archive:FILE
   ./layout, oci:DIR[:TAG|@DIGEST]          an OCI layout directory
   -                                        an archive on standard input: docker save app | layersift scan -
@@ -88,6 +90,10 @@ pub(super) struct ScanArgs {
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(super) fingerprint_key_file: Option<PathBuf>,
 
+    /// Where images without a prefix are: engine, registry. Without it: an engine on this machine that has the image, or else
+    /// its registry.
+    #[arg(long, value_name = "WHERE", help_heading = "What is scanned")]
+    pub(super) from: Option<Provider>,
     /// Scan only this platform, `os/arch[/variant]`. May be given several times. Without it: all of them.
     #[arg(long, value_name = "PLATFORM", help_heading = "What is scanned")]
     pub(super) platform: Vec<Platform>,

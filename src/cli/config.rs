@@ -19,6 +19,7 @@ struct File {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct ScanTable {
+    from: Option<String>,
     platform: Vec<String>,
     rules: Vec<PathBuf>,
     min_confidence: Option<String>,
@@ -47,6 +48,9 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
         anyhow!("{}:{line}: {}", path.display(), error.message())
     })?;
     let table = file.scan;
+    if args.from.is_none() {
+        args.from = table.from.map(|text| parse(&text, &path, "from")).transpose()?;
+    }
     fill(&mut args.platform, &table.platform, &path, "platform")?;
     fill(&mut args.status, &table.status, &path, "status")?;
     fill(&mut args.include, &table.include, &path, "include")?;

@@ -20,7 +20,7 @@ use crate::report::{self, Format, Output, Settings};
 use crate::rules::{RuleId, RuleSet};
 use crate::scan::{Scan, Target};
 use crate::source::registry::Credentials;
-use crate::source::{self, OpenOptions};
+use crate::source::{self, OpenOptions, Opened, SourceError};
 
 /// The environment variable that holds the key of fingerprints.
 const FINGERPRINT_KEY: &str = "LAYERSIFT_FINGERPRINT_KEY";
@@ -68,7 +68,7 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
         .map(|target| Target {
             name: source::printable(target),
             repository: args.repository.clone(),
-            opened: source::open(target, &options),
+            opened: open(target, &options, messages),
         })
         .collect();
     let report = scan.run(targets);
@@ -92,6 +92,22 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
         }
     }
     Ok(exit(&verdict, &interrupt))
+}
+
+/// Opens a target, and says which sources were passed over for it.
+fn open(target: &str, options: &OpenOptions, messages: &Messages) -> Result<Opened, SourceError> {
+    let opened = source::open(target, options)?;
+    for error in &opened.passed_over {
+        let (name, instead) = (source::printable(target), opened.kind);
+        messages.warning(format!(
+            "{}; `{name}` is read from: {instead}",
+            error.with_causes()
+        ));
+        if let Some(hint) = error.hint() {
+            messages.hint(hint);
+        }
+    }
+    Ok(opened)
 }
 
 fn exit(verdict: &Verdict, interrupt: &Interrupt) -> Exit {
@@ -204,6 +220,7 @@ fn open_options(args: &ScanArgs) -> anyhow::Result<OpenOptions> {
         limits: Limits::default(),
         ..OpenOptions::default()
     };
+    options.from = args.from;
     options.registry.insecure = args.insecure.clone();
     options.registry.trusted_realms = args.trusted_realm.clone();
     if let Some(username) = &args.username {
