@@ -265,6 +265,24 @@ impl<'s> Assembler<'s> {
 
     fn verify(&mut self, image: usize, layer: &Layer, record: &LayerRecord, place: &str) -> Verification {
         if !record.complete {
+            // The reader stops one byte behind the size it was told.
+            if let Some(descriptor) = &layer.descriptor
+                && record.stored_bytes > descriptor.size
+            {
+                let detail = format!(
+                    "the descriptor says {} bytes, there are more; they were not read",
+                    descriptor.size
+                );
+                let place = place.to_owned();
+                self.skip(
+                    SkipKind::Incomplete,
+                    "size-mismatch",
+                    place,
+                    None,
+                    detail,
+                    Some(image),
+                );
+            }
             return Verification::Unverified;
         }
         let digest = match (&layer.blob, &layer.descriptor) {

@@ -185,6 +185,15 @@ impl Scan {
                 });
                 resolved
             }
+            // Ended by whoever started it: what did not come is no fault of the stream.
+            (Err(_), _) if self.cancelled.load(Ordering::Relaxed) => Resolved {
+                problems: vec![crate::source::Problem {
+                    what: "the stream".to_owned(),
+                    why: "the scan was ended before it said what it holds".to_owned(),
+                    reason: "interrupted",
+                }],
+                ..Resolved::default()
+            },
             (Err(_), Some(error)) | (Err(error), None) => return Err(error),
         };
         let mut attestations = HashMap::new();

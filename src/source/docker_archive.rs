@@ -31,8 +31,7 @@ struct Place {
 impl ArchiveSource {
     /// Indexes the archive at `path`. Of several images, those called `choice` are meant, all where it is `None`.
     ///
-    /// *Errors*: [`SourceError::NotAnImage`] where the file is no tar or holds none of the documents that list
-    /// images. *Cost*: one read and one seek per member.
+    /// *Errors*: [`SourceError::NotAnImage`] where the file is no tar. *Cost*: one read and one seek per member.
     pub fn open(path: &Path, choice: Option<String>, limits: &Limits) -> Result<Self, SourceError> {
         let unreadable = |source| SourceError::Io {
             what: escaped(path),
@@ -66,13 +65,6 @@ impl ArchiveSource {
         }
         if !members.is_tar() || members.is_empty() {
             return Err(not_an_image(path, "it is no tar archive"));
-        }
-        if !["manifest.json", "index.json", "repositories"]
-            .iter()
-            .any(|name| names.has(name))
-        {
-            let why = "the archive holds neither `manifest.json` nor `index.json`";
-            return Err(not_an_image(path, why));
         }
         let odd = saved::archive_problems(&names.duplicates, members.is_truncated(), members.is_damaged());
         problems.extend(odd);
@@ -129,6 +121,14 @@ impl Source for ArchiveSource {
 }
 
 impl Archive for ArchiveSource {
+    fn label(&self) -> String {
+        escaped(&self.path)
+    }
+
+    fn files(&self) -> Vec<&[u8]> {
+        self.names.files()
+    }
+
     fn name_of(&self, name: &[u8]) -> Option<Vec<u8>> {
         self.names.find(name).map(|(name, _)| name.to_vec())
     }

@@ -58,6 +58,26 @@ pub enum SourceError {
         /// Why not.
         why: String,
     },
+    /// The target's name is of no kind that is known.
+    #[error("{what} is no file, no directory and no image reference: {why}")]
+    NoTarget {
+        /// The name.
+        what: String,
+        /// Why it is no reference.
+        why: String,
+    },
+    /// A path leads nowhere.
+    #[error("there is no file or directory {what}")]
+    NoSuchFile {
+        /// The path.
+        what: String,
+    },
+    /// Every platform there is was left out.
+    #[error("no image is of the chosen platform, there is only {offered}")]
+    NoSuchPlatform {
+        /// The platforms there are.
+        offered: String,
+    },
     /// It is not there.
     #[error("{what} was not found")]
     NotFound {
@@ -119,6 +139,11 @@ impl SourceError {
             Self::NotAnImage { .. } => {
                 "expected a Docker archive (`docker save`), an OCI layout or archive, or a registry reference"
             }
+            Self::NoTarget { .. } => {
+                "an image is named like `registry.example.com/app:1.4`, in lower case; a file by its path, such as `./image.tar`"
+            }
+            Self::NoSuchFile { .. } => "check the path, and the folder it begins at",
+            Self::NoSuchPlatform { .. } => "choose one of these with --platform, or leave it out to scan all",
             Self::NotFound { .. } => {
                 "check the spelling and the tag; a private repository may look absent without a login"
             }
@@ -141,9 +166,9 @@ impl SourceError {
             Self::Engine { .. } => "engine",
             Self::Io { .. } => "unreadable",
             Self::Limit { limit, .. } => limit.name(),
-            Self::Malformed { .. } => "malformed",
+            Self::Malformed { .. } | Self::NoTarget { .. } => "malformed",
             Self::NotAnImage { .. } => "not-an-image",
-            Self::NotFound { .. } => "not-found",
+            Self::NoSuchFile { .. } | Self::NoSuchPlatform { .. } | Self::NotFound { .. } => "not-found",
             Self::Refused { .. } => "refused",
             Self::Status { .. } => "registry-status",
             Self::Unreachable { .. } => "unreachable",

@@ -318,6 +318,14 @@ impl<T> Names<T> {
         None
     }
 
+    /// The names of all files, sorted.
+    pub(super) fn files(&self) -> Vec<&[u8]> {
+        let files = self.held.iter().filter(|(_, held)| matches!(held, Held::File(_)));
+        let mut names: Vec<&[u8]> = files.map(|(name, _)| name.as_slice()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Whether there is such a file.
     pub(super) fn has(&self, name: &str) -> bool {
         self.find(name.as_bytes()).is_some()

@@ -7,6 +7,7 @@
 mod docker_archive;
 pub mod engine;
 mod error;
+mod interruptible;
 mod members;
 mod network;
 mod oci_layout;
@@ -23,9 +24,13 @@ pub use oci_layout::LayoutSource;
 pub use stream::ArchiveStream;
 
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, IsTerminal as _, Read};
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use interruptible::Interruptible;
 
 use crate::content::decode::Codec;
 use crate::limits::Limits;
@@ -146,6 +151,8 @@ pub struct OpenOptions {
     pub engine: engine::EngineOptions,
     /// Who gives an image that has no prefix; `None` for an engine that has it, else its registry.
     pub from: Option<Provider>,
+    /// Ends the wait for a pipe that sends nothing, soon after it is set.
+    pub cancelled: Arc<AtomicBool>,
 }
 
 /// Who gives an image that has no prefix.
@@ -244,8 +251,8 @@ pub const TABLE: &[Row] = &[
 ///
 /// An archive on disk that is compressed is read as a stream, once from its beginning to its end.
 ///
-/// *Errors*: [`SourceError::NotAnImage`] where a file or directory is something else, [`SourceError::NotFound`]
-/// where a path does not exist, [`SourceError::Malformed`] where a target is neither a path nor a reference.
+/// *Errors*: [`SourceError::NotAnImage`] where a file or directory is something else, [`SourceError::NoSuchFile`]
+/// where a path does not exist, [`SourceError::NoTarget`] where a target is neither a path nor a reference.
 pub fn open(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> {
     if target == "-" {
         return open_stdin(target, options);
@@ -268,7 +275,7 @@ pub fn open(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> 
             error => error,
         }),
         Ok(_) => open_archive(target, options),
-        Err(_) if is_path(target) => Err(SourceError::NotFound {
+        Err(_) if is_path(target) => Err(SourceError::NoSuchFile {
             what: docker_archive::escaped(path),
         }),
         Err(_) => open_reference(target, options),
@@ -326,12 +333,9 @@ fn engine_options(options: &OpenOptions) -> engine::EngineOptions {
 }
 
 fn open_registry(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> {
-    let reference = Reference::parse(target).map_err(|error| SourceError::Malformed {
+    let reference = Reference::parse(target).map_err(|error| SourceError::NoTarget {
         what: format!("`{}`", printable(target)),
-        why: format!(
-            "it is no file, no directory and no image reference: {}",
-            error.reason
-        ),
+        why: error.reason,
     })?;
     let options = registry::RegistryOptions {
         limits: options.limits.clone(),
@@ -346,7 +350,7 @@ fn open_registry(target: &str, options: &OpenOptions) -> Result<Opened, SourceEr
 fn open_archive(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> {
     let (path, choice) = split_choice(target);
     let unreadable = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => SourceError::NotFound {
+        io::ErrorKind::NotFound => SourceError::NoSuchFile {
             what: docker_archive::escaped(path),
         },
         _ => SourceError::Io {
@@ -376,14 +380,18 @@ fn open_archive(target: &str, options: &OpenOptions) -> Result<Opened, SourceErr
     let is_compressed = Codec::of(&head) != Codec::Plain;
     // A pipe or a device has no second reading.
     if is_compressed || !metadata.is_file() {
+        let file: Box<dyn Read + Send> = if metadata.is_file() {
+            Box::new(file)
+        } else {
+            Box::new(Interruptible::new(file, Arc::clone(&options.cancelled)))
+        };
         let input = Box::new(Cursor::new(head).chain(file));
         let name = docker_archive::escaped(path);
         let stream = ArchiveStream::open(input, &name, choice.map(str::to_owned), &options.limits)?;
         return Ok(Opened::new("docker-archive", Access::Stream(Box::new(stream))));
     }
     if !members::begins_archive(&head, &options.limits) {
-        let why = "it is no tar archive; expected what `docker save` writes, or a tar of an OCI layout";
-        return Err(not_an_image(why));
+        return Err(not_an_image("it is no tar archive"));
     }
     let archive = ArchiveSource::open(path, choice.map(str::to_owned), &options.limits)?;
     Ok(Opened::new(archive.kind(), Access::Random(Box::new(archive))))
@@ -398,6 +406,20 @@ fn open_layout(target: &str, _: &OpenOptions) -> Result<Opened, SourceError> {
 fn open_stdin(_: &str, options: &OpenOptions) -> Result<Opened, SourceError> {
     let stream = ArchiveStream::open(Box::new(io::stdin()), "standard input", None, &options.limits)?;
     Ok(Opened::new("stdin", Access::Stream(Box::new(stream))))
+    const NAME: &str = "standard input";
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        return Err(SourceError::NotAnImage {
+            what: NAME.to_owned(),
+            why: "it is a terminal; write `docker save IMAGE | layersift scan -`".to_owned(),
+        });
+    }
+    let input = Interruptible::new(stdin, Arc::clone(&options.cancelled));
+    let stream = ArchiveStream::open(Box::new(input), NAME, None, &options.limits)?;
+    Ok(Opened {
+        kind: "stdin",
+        access: Access::Stream(Box::new(stream)),
+    })
 }
 
 /// Splits `PATH:NAME` and `PATH@DIGEST`. A path that exists as it stands has no such suffix.
@@ -418,6 +440,9 @@ fn split_choice(target: &str) -> (&Path, Option<&str>) {
 
 /// Whether a target that does not exist was meant as a path.
 fn is_path(target: &str) -> bool {
+    if target.ends_with('/') {
+        return true;
+    }
     let endings = [".tar", ".tgz", ".tar.gz", ".tar.zst", ".tar.xz", ".tar.bz2"];
     target.starts_with(['/', '.', '~']) || endings.iter().any(|ending| target.ends_with(ending))
 }

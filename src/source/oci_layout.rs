@@ -26,9 +26,12 @@ impl LayoutSource {
     ///
     /// *Errors*: [`SourceError::NotAnImage`] where there is no `index.json`; `oci-layout` may be missing.
     pub fn open(path: &Path, choice: Option<String>) -> Result<Self, SourceError> {
-        let root = path.canonicalize().map_err(|source| SourceError::Io {
-            what: escaped(path),
-            source,
+        let root = path.canonicalize().map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => SourceError::NoSuchFile { what: escaped(path) },
+            _ => SourceError::Io {
+                what: escaped(path),
+                source,
+            },
         })?;
         if !root.join("index.json").is_file() {
             return Err(SourceError::NotAnImage {

@@ -12,6 +12,12 @@ use crate::oci::{
 
 /// An archive whose members can be named.
 pub(super) trait Archive {
+    /// How messages call it.
+    fn label(&self) -> String;
+
+    /// The names of all files in it, sorted.
+    fn files(&self) -> Vec<&[u8]>;
+
     /// The name of the file that `name` leads to, links followed.
     fn name_of(&self, name: &[u8]) -> Option<Vec<u8>>;
 
@@ -90,20 +96,40 @@ pub(super) fn resolve(
         (true, ..) => saved.listed(),
         (false, false, true) => saved.tagged(),
         (false, false, false) => Err(SourceError::NotAnImage {
-            what: "the archive".to_owned(),
+            what: archive.label(),
             why: "it holds neither `manifest.json` nor `index.json`".to_owned(),
         }),
         (false, true, _) => Ok(()),
     };
     let mut resolved = saved.resolved;
-    for error in failed.into_iter().chain(listed.err()) {
+    let errors: Vec<SourceError> = failed.into_iter().chain(listed.err()).collect();
+    if resolved.images.is_empty()
+        && !errors.is_empty()
+        && choice.is_none()
+        && !errors
+            .iter()
+            .any(|error| matches!(error, SourceError::NoSuchPlatform { .. }))
+        && let Some(remains) = remains(&walk, archive)
+    {
+        resolved.images = remains.images;
+        resolved.problems.extend(remains.problems);
+        resolved.not_chosen.extend(remains.not_chosen);
+    }
+    for error in errors {
         if resolved.images.is_empty() {
             return Err(error);
         }
+        let (why, reason) = match error {
+            SourceError::NotAnImage { why, .. } => (
+                format!("{why}, as one that ends early; what it does hold was scanned"),
+                "missing-list",
+            ),
+            error => (error.with_causes(), error.reason()),
+        };
         resolved.problems.push(Problem {
             what: "the archive".to_owned(),
-            why: error.with_causes(),
-            reason: error.reason(),
+            why,
+            reason,
         });
     }
     if let Some(choice) = choice.filter(|_| has(MANIFEST) || !has(INDEX)) {
@@ -116,6 +142,113 @@ pub(super) fn resolve(
     }
     settle(&mut resolved, archive);
     Ok(resolved)
+}
+
+/// What an archive holds whose list of images is missing or broken, as a truncated one's is: `docker save` writes the
+/// list last. Manifests are found by what they are. Blobs that none of them lists are put into one image without a
+/// name, in no known order and with a layer missing, so that nothing is called present that may have been deleted.
+///
+/// `None` where no file has the name of a blob, a layer or a configuration.
+fn remains(walk: &Walk<'_>, archive: &dyn Archive) -> Option<Resolved> {
+    let mut documents: Vec<(BlobKey, Vec<u8>)> = Vec::new();
+    let mut blobs = Vec::new();
+    for name in archive.files().into_iter().filter(|name| is_part(name)) {
+        let key = key_of(name);
+        match archive.member(name, walk.limits.manifest_bytes) {
+            Ok(bytes) if bytes.trim_ascii_start().starts_with(b"{") => documents.push((key, bytes)),
+            _ => blobs.push(key),
+        }
+    }
+    if documents.is_empty() && blobs.is_empty() {
+        return None;
+    }
+    let mut resolved = Resolved::default();
+    let manifests = documents.iter().filter_map(|(key, bytes)| {
+        let BlobKey::Digest(digest) = key else { return None };
+        let parsed = oci::Document::parse(bytes, None).ok()?;
+        let is_manifest = parsed
+            .value
+            .manifest()
+            .is_some_and(|manifest| !manifest.layers.is_empty());
+        (is_manifest || parsed.value.index().is_some()).then(|| (digest.clone(), bytes.clone()))
+    });
+    for (digest, bytes) in manifests.take(walk.limits.manifests) {
+        let root = Root::Document {
+            bytes,
+            media_type: None,
+            digest: Some(digest),
+        };
+        if let Ok(found) = walk::resolve_root(walk, root, &[]) {
+            resolved.problems.extend(found.problems);
+            resolved.not_chosen.extend(found.not_chosen);
+            for image in found.images {
+                // An index and its manifests are all among the documents.
+                if image.manifest.is_none()
+                    || resolved
+                        .images
+                        .iter()
+                        .all(|known| known.manifest != image.manifest)
+                {
+                    resolved.images.push(image);
+                }
+            }
+        }
+    }
+    let is_used = |key: &BlobKey| {
+        resolved.images.iter().any(|image| {
+            let named = [image.manifest.as_ref(), image.image_id.as_ref().map(|id| &id.0)];
+            matches!(key, BlobKey::Digest(digest) if named.contains(&Some(digest)))
+                || image.layers.iter().any(|layer| layer.blob == *key)
+                || image
+                    .attestations
+                    .iter()
+                    .any(|attestation| attestation.blob == *key)
+        })
+    };
+    blobs.retain(|key| !is_used(key));
+    documents.retain(|(key, _)| !is_used(key));
+    let over = blobs.len().saturating_sub(walk.limits.layers);
+    blobs.truncate(walk.limits.layers);
+    if over > 0 {
+        resolved.problems.push(Problem {
+            what: archive.label(),
+            why: format!("{over} layers beyond the limit"),
+            reason: crate::limits::LimitHit::Layers.name(),
+        });
+    }
+    let fields = documents
+        .iter()
+        .flat_map(|(_, bytes)| oci::fields("config", bytes))
+        .collect();
+    if !blobs.is_empty() || !documents.is_empty() {
+        blobs.push(BlobKey::Member(b"(the rest of the archive)".to_vec()));
+        let stored = blobs.into_iter().map(|key| Stored {
+            key,
+            descriptor: None,
+        });
+        let (layers, _) = walk::align(stored.collect(), &ImageConfig::default(), "");
+        resolved.images.push(Image {
+            names: Vec::new(),
+            platform: None,
+            manifest: None,
+            image_id: None,
+            artifact_type: None,
+            config: ImageConfig::default(),
+            fields,
+            layers,
+            attestations: Vec::new(),
+        });
+    }
+    Some(resolved)
+}
+
+/// Whether a member has a name that blobs, layers and configurations have, and nothing else.
+fn is_part(name: &[u8]) -> bool {
+    if matches!(key_of(name), BlobKey::Digest(_)) || name.ends_with(b"/layer.tar") {
+        return true;
+    }
+    let stem = name.strip_suffix(b".json").or_else(|| name.strip_suffix(b".tar"));
+    stem.is_some_and(|stem| stem.len() == 64 && stem.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// Names each blob by the member it really is in, and the repository if all names agree on one.

@@ -232,6 +232,14 @@ impl StreamSource for ArchiveStream {
 }
 
 impl Archive for ArchiveStream {
+    fn label(&self) -> String {
+        self.name.clone()
+    }
+
+    fn files(&self) -> Vec<&[u8]> {
+        self.names.files()
+    }
+
     fn name_of(&self, name: &[u8]) -> Option<Vec<u8>> {
         self.names.find(name).map(|(name, _)| name.to_vec())
     }

@@ -517,13 +517,16 @@ impl<'a> Walker<'a> {
     }
 
     fn limit(&mut self, what: &str, limit: LimitHit) {
-        self.failed(
-            what,
-            SourceError::Limit {
-                what: what.to_owned(),
-                limit,
-            },
-        );
+        let error = SourceError::Limit {
+            what: what.to_owned(),
+            limit,
+        };
+        self.resolved.problems.push(Problem {
+            what: what.to_owned(),
+            why: format!("it is over the limit `{limit}`"),
+            reason: limit.name(),
+        });
+        self.first_error.get_or_insert(error);
     }
 
     /// Reads a document, from the descriptor itself where it embeds it.
@@ -625,11 +628,8 @@ impl<'a> Walker<'a> {
             }
             if !self.resolved.not_chosen.is_empty() {
                 let offered: Vec<String> = self.resolved.not_chosen.iter().map(Platform::to_string).collect();
-                return Err(SourceError::NotFound {
-                    what: format!(
-                        "an image of the chosen platform (there is {})",
-                        offered.join(", ")
-                    ),
+                return Err(SourceError::NoSuchPlatform {
+                    offered: offered.join(", "),
                 });
             }
         }

@@ -47,6 +47,8 @@ pub(super) enum Wanted {
 pub(super) struct Received {
     pub(super) bytes: Vec<u8>,
     pub(super) media_type: Option<String>,
+    /// The digest that the registry says it has (`Docker-Content-Digest`).
+    pub(super) stated: Option<Digest>,
 }
 
 impl Client {
@@ -83,8 +85,15 @@ impl Client {
             let fault = match self.request(wanted, None).await {
                 Ok(answer) => {
                     let media_type = media_type(answer.response.headers());
+                    let stated = stated_digest(answer.response.headers());
                     match self.transport.document(answer, &what, cap).await {
-                        Ok(bytes) => return Ok(Received { bytes, media_type }),
+                        Ok(bytes) => {
+                            return Ok(Received {
+                                bytes,
+                                media_type,
+                                stated,
+                            });
+                        }
                         Err(fault) => fault,
                     }
                 }
@@ -231,6 +240,12 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.v1+prettyjws, \
     application/vnd.docker.distribution.manifest.v1+json";
+
+/// *Source*: distribution-spec, pulling manifests: where the header is there, it is to be verified.
+fn stated_digest(headers: &HeaderMap) -> Option<Digest> {
+    let value = headers.get("docker-content-digest")?.to_str().ok()?;
+    Digest::parse(value.trim()).ok()
+}
 
 fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;

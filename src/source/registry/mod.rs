@@ -108,6 +108,8 @@ pub struct Root {
     pub media_type: Option<String>,
     /// Its digest, computed: what a tag was pointing at when it was asked.
     pub digest: Digest,
+    /// The digest the registry says it has. Another one than the computed tells that something damaged the document.
+    pub stated: Option<Digest>,
 }
 
 impl RegistrySource {
@@ -129,6 +131,7 @@ impl RegistrySource {
             digest: Digest::of(&received.bytes),
             bytes: received.bytes,
             media_type: received.media_type,
+            stated: received.stated,
         })
     }
 
@@ -148,7 +151,7 @@ impl Source for RegistrySource {
         let root = walk::Root::Document {
             bytes: root.bytes,
             media_type: root.media_type,
-            digest: self.digest.clone(),
+            digest: self.digest.clone().or(root.stated),
         };
         let mut resolved = walk::resolve_root(&walk, root, &[self.reference.to_string()])?;
         resolved.repository = Some(self.reference.name());
