@@ -152,7 +152,7 @@ pub(super) struct ScanArgs {
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Run")]
     pub(super) timeout: Option<Duration>,
     /// Match with this many threads [default: one per core]. Reading and hashing have threads of their own.
-    #[arg(long, short, value_name = "N", help_heading = "Run")]
+    #[arg(long, short, value_name = "N", value_parser = jobs, help_heading = "Run")]
     pub(super) jobs: Option<usize>,
 }
 
@@ -192,6 +192,11 @@ fn version() -> &'static str {
             crate::rules::RuleSet::builtin().hash()
         )
     })
+}
+
+fn jobs(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=1024).contains(number));
+    number.ok_or_else(|| "expected a number of threads from 1 to 1024".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

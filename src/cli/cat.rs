@@ -17,14 +17,15 @@ pub(super) fn run(args: &CatArgs, output: &OutputArgs, messages: &Messages) -> a
     let limits = Limits::default();
     let mut options = OpenOptions::default();
     options.registry.insecure = args.insecure.clone();
-    let opened = source::open(&args.target, &options)?;
+    let cannot_read = || format!("cannot read `{}`", source::printable(&args.target));
+    let opened = source::open(&args.target, &options).with_context(cannot_read)?;
     let Access::Random(source) = opened.access else {
         bail!("`cat` needs an image that can be read twice: save the stream to a file first");
     };
     let platforms = args.platform.clone().map_or(PlatformSelector::All, |platform| {
         PlatformSelector::Only(vec![platform])
     });
-    let resolved = source.resolve(&platforms, &limits)?;
+    let resolved = source.resolve(&platforms, &limits).with_context(cannot_read)?;
     let [image] = resolved.images.as_slice() else {
         let names: Vec<String> = resolved
             .images
@@ -50,7 +51,9 @@ pub(super) fn run(args: &CatArgs, output: &OutputArgs, messages: &Messages) -> a
             args.layer
         );
     };
-    let mut blob = source.blob(&layer.blob, layer.descriptor.as_ref())?;
+    let mut blob = source
+        .blob(&layer.blob, layer.descriptor.as_ref())
+        .with_context(|| format!("cannot read layer {}", args.layer))?;
     let mut stdout = std::io::stdout().lock();
     let terminal = stdout.is_terminal();
     let found = member::write(&mut *blob, args.path.as_bytes(), &limits, &mut |bytes| {

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, anyhow};
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::args::ScanArgs;
 
@@ -19,19 +20,19 @@ struct File {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct ScanTable {
-    from: Option<String>,
-    platform: Vec<String>,
+    from: Option<Spanned<String>>,
+    platform: Vec<Spanned<String>>,
     rules: Vec<PathBuf>,
-    min_confidence: Option<String>,
-    severity: Option<String>,
-    status: Vec<String>,
-    include: Vec<String>,
-    exclude: Vec<String>,
-    rule: Vec<String>,
-    no_rule: Vec<String>,
+    min_confidence: Option<Spanned<String>>,
+    severity: Option<Spanned<String>>,
+    status: Vec<Spanned<String>>,
+    include: Vec<Spanned<String>>,
+    exclude: Vec<Spanned<String>>,
+    rule: Vec<Spanned<String>>,
+    no_rule: Vec<Spanned<String>>,
     strict: bool,
-    insecure: Vec<String>,
-    trusted_realm: Vec<String>,
+    insecure: Vec<Spanned<String>>,
+    trusted_realm: Vec<Spanned<String>>,
     jobs: Option<usize>,
 }
 
@@ -42,43 +43,45 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
     };
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let file: File = toml::from_str(&text).map_err(|error| {
-        let line = error
-            .span()
-            .map_or(1, |span| text[..span.start].lines().count().max(1));
+        let line = line(&text, error.span().map_or(0, |span| span.start));
         anyhow!("{}:{line}: {}", path.display(), error.message())
     })?;
     let table = file.scan;
+    let place = &Place {
+        path: &path,
+        text: &text,
+    };
     if args.from.is_none() {
-        args.from = table.from.map(|text| parse(&text, &path, "from")).transpose()?;
+        args.from = table.from.map(|text| parse(&text, place, "from")).transpose()?;
     }
-    fill(&mut args.platform, &table.platform, &path, "platform")?;
-    fill(&mut args.status, &table.status, &path, "status")?;
-    fill(&mut args.include, &table.include, &path, "include")?;
-    fill(&mut args.exclude, &table.exclude, &path, "exclude")?;
-    fill(&mut args.rule, &table.rule, &path, "rule")?;
-    fill(&mut args.no_rule, &table.no_rule, &path, "no-rule")?;
-    fill(&mut args.insecure, &table.insecure, &path, "insecure")?;
+    fill(&mut args.platform, &table.platform, place, "platform")?;
+    fill(&mut args.status, &table.status, place, "status")?;
+    fill(&mut args.include, &table.include, place, "include")?;
+    fill(&mut args.exclude, &table.exclude, place, "exclude")?;
+    fill(&mut args.rule, &table.rule, place, "rule")?;
+    fill(&mut args.no_rule, &table.no_rule, place, "no-rule")?;
+    fill(&mut args.insecure, &table.insecure, place, "insecure")?;
     fill(
         &mut args.trusted_realm,
         &table.trusted_realm,
-        &path,
+        place,
         "trusted-realm",
     )?;
     if args.min_confidence.is_none() {
         args.min_confidence = table
             .min_confidence
-            .map(|text| parse(&text, &path, "min-confidence"))
+            .map(|text| parse(&text, place, "min-confidence"))
             .transpose()?;
     }
     if args.severity.is_none() {
         args.severity = table
             .severity
-            .map(|text| parse(&text, &path, "severity"))
+            .map(|text| parse(&text, place, "severity"))
             .transpose()?;
     }
     if args.rules.is_empty() {
         // A file names others relative to itself, so that it means the same from every folder.
-        let folder = path.parent().unwrap_or(Path::new(""));
+        let folder = place.path.parent().unwrap_or(Path::new(""));
         args.rules = table.rules.iter().map(|rules| folder.join(rules)).collect();
     }
     args.strict |= table.strict;
@@ -86,23 +89,47 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn fill<T: FromStr>(option: &mut Vec<T>, texts: &[String], path: &Path, key: &str) -> anyhow::Result<()>
+/// The file, for messages.
+struct Place<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+/// The line, from 1, of the byte at `offset`.
+fn line(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().iter().take(offset);
+    1 + before.filter(|byte| **byte == b'\n').count()
+}
+
+fn fill<T: FromStr>(
+    option: &mut Vec<T>,
+    texts: &[Spanned<String>],
+    place: &Place<'_>,
+    key: &str,
+) -> anyhow::Result<()>
 where
     T::Err: std::fmt::Display,
 {
     if option.is_empty() {
         *option = texts
             .iter()
-            .map(|text| parse(text, path, key))
+            .map(|text| parse(text, place, key))
             .collect::<anyhow::Result<_>>()?;
     }
     Ok(())
 }
 
-fn parse<T: FromStr>(text: &str, path: &Path, key: &str) -> anyhow::Result<T>
+fn parse<T: FromStr>(text: &Spanned<String>, place: &Place<'_>, key: &str) -> anyhow::Result<T>
 where
     T::Err: std::fmt::Display,
 {
-    text.parse()
-        .map_err(|error| anyhow!("{}: `{key}`: `{text}`: {error}", path.display()))
+    let value = text.get_ref();
+    value.parse().map_err(|error| {
+        let line = line(place.text, text.span().start);
+        let value = crate::text::escape(value.as_bytes());
+        anyhow!(
+            "{}:{line}: `{key}` cannot be `{value}`: {error}",
+            place.path.display()
+        )
+    })
 }

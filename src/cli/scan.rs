@@ -38,9 +38,8 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
         Reveal::Redacted
     };
     let mut sinks = sinks(&args.format, reveal)?;
-    let options = open_options(&args)?;
-
     let interrupt = Interrupt::default();
+    let options = open_options(&args, &interrupt)?;
     interrupt.watch_signals().context("cannot watch for signals")?;
     if let Some(limit) = args.timeout {
         interrupt
@@ -78,6 +77,7 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
     let (report, verdict) = policy.judge(report?);
     tell_failures(&report, messages);
     let notes = report::notes(&rules);
+    let mut is_lost = false;
     for (format, sink) in &mut sinks {
         let settings = Settings {
             rules: &notes,
@@ -88,8 +88,17 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
         match written {
             // Whoever read the report has seen enough; the verdict stands.
             Err(error) if report::sink::is_closed_pipe(&error) => {}
-            written => written.with_context(|| format!("cannot write the {} report", format.name))?,
+            Ok(()) => {}
+            // The others are written all the same: the scan need not be repeated for them.
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                messages.error(&error.context(format!("cannot write the {} report", format.name)));
+                is_lost = true;
+            }
         }
+    }
+    if is_lost {
+        return Ok(Exit::Usage);
     }
     Ok(exit(&verdict, &interrupt))
 }
@@ -201,7 +210,17 @@ fn sinks(formats: &[String], reveal: Reveal) -> anyhow::Result<Vec<(&'static For
         })?;
         let sink = match path {
             Some("") => bail!("`--format {text}` names no file"),
-            Some(path) => Output::path(Path::new(path), reveal),
+            Some(path) => {
+                let folder = Path::new(path).parent().filter(|_| !path.ends_with('/'));
+                // Told before the scan rather than after it.
+                if folder.is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+                    bail!(
+                        "cannot write `{}`: its folder does not exist",
+                        crate::text::escape(path.as_bytes())
+                    );
+                }
+                Output::path(Path::new(path), reveal)
+            }
             None => {
                 to_stdout += 1;
                 Output::stream("standard output", Box::new(std::io::stdout()))
@@ -215,9 +234,10 @@ fn sinks(formats: &[String], reveal: Reveal) -> anyhow::Result<Vec<(&'static For
     Ok(sinks)
 }
 
-fn open_options(args: &ScanArgs) -> anyhow::Result<OpenOptions> {
+fn open_options(args: &ScanArgs, interrupt: &Interrupt) -> anyhow::Result<OpenOptions> {
     let mut options = OpenOptions {
         limits: Limits::default(),
+        cancelled: Arc::clone(&interrupt.cancelled),
         ..OpenOptions::default()
     };
     options.from = args.from;

@@ -155,7 +155,16 @@ fn replace(path: &Path, reveal: Reveal, write: WritePart<'_>) -> io::Result<()> 
         // As any program makes a file; the umask takes its part. Without this the mode is 0600.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(folder)?;
+    if !folder.is_dir() {
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "its folder does not exist",
+        ));
+    }
+    // The error names the temporary file, which means nothing to whoever asked for another one.
+    let mut file = builder
+        .tempfile_in(folder)
+        .map_err(|error| io::Error::from(error.kind()))?;
     buffered(file.as_file_mut(), write)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;

@@ -404,8 +404,6 @@ fn open_layout(target: &str, _: &OpenOptions) -> Result<Opened, SourceError> {
 }
 
 fn open_stdin(_: &str, options: &OpenOptions) -> Result<Opened, SourceError> {
-    let stream = ArchiveStream::open(Box::new(io::stdin()), "standard input", None, &options.limits)?;
-    Ok(Opened::new("stdin", Access::Stream(Box::new(stream))))
     const NAME: &str = "standard input";
     let stdin = io::stdin();
     if stdin.is_terminal() {
@@ -416,10 +414,7 @@ fn open_stdin(_: &str, options: &OpenOptions) -> Result<Opened, SourceError> {
     }
     let input = Interruptible::new(stdin, Arc::clone(&options.cancelled));
     let stream = ArchiveStream::open(Box::new(input), NAME, None, &options.limits)?;
-    Ok(Opened {
-        kind: "stdin",
-        access: Access::Stream(Box::new(stream)),
-    })
+    Ok(Opened::new("stdin", Access::Stream(Box::new(stream))))
 }
 
 /// Splits `PATH:NAME` and `PATH@DIGEST`. A path that exists as it stands has no such suffix.

@@ -78,14 +78,12 @@ fn header(page: &mut Page, report: &wire::Report) {
     );
     for (index, target) in report.targets.iter().enumerate() {
         page.blank();
-        page.flow(
-            0,
-            2,
-            &[
-                (Ink::Bold, &target.name),
-                (Ink::Dim, &format!("  ({})", escape(&target.source))),
-            ],
-        );
+        // A target that could not be opened has none.
+        let source = match target.source.as_str() {
+            "" => String::new(),
+            source => format!("  ({})", escape(source)),
+        };
+        page.flow(0, 2, &[(Ink::Bold, &target.name), (Ink::Dim, &source)]);
         if let Some(digest) = target.index.as_ref().or(target.digest.as_ref()) {
             let label = if target.index.is_some() { "index" } else { "digest" };
             page.labelled(2, HEADER_LABEL, label, &[(Ink::Plain, digest.as_str())]);
