@@ -1,6 +1,8 @@
 //! All integration tests, in one binary: it links once.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+/// What is wrong, damaged or not there.
+mod bad_input;
 /// A key that a later layer hides, in every disguise.
 mod codecov;
 /// Decoders against the tools that wrote the data.
