@@ -13,6 +13,7 @@ mod network;
 mod oci_layout;
 pub mod registry;
 mod saved;
+pub mod sockets;
 mod stream;
 #[cfg(test)]
 mod tests;
