@@ -53,8 +53,10 @@ fn the_readme_lists_the_exit_codes_the_help_lists() {
 
 #[test]
 fn every_source_and_format_is_in_the_readme() {
+    // A table of Markdown escapes its bars.
+    let readme = README.replace("\\|", "|");
     for row in layersift::source::TABLE {
-        assert!(README.contains(row.form), "`{}` is missing", row.form);
+        assert!(readme.contains(row.form), "`{}` is missing", row.form);
     }
     for format in layersift::report::TABLE {
         assert!(

@@ -15,7 +15,7 @@ use url::Url;
 use super::RegistryOptions;
 use super::address::{self, Reach};
 use super::challenge::{Bearer, Challenge};
-use super::credentials::{self, Account, Credentials, Held, Login};
+use super::credentials::{self, Account, Credentials, Held, KnownLogin, Login, Origin};
 use super::retry::Fault;
 use super::transport::{self, Form, Request, Transport};
 use crate::source::SourceError;
@@ -129,8 +129,18 @@ impl Auth {
         self.explained(error, &state)
     }
 
+    /// The login that answers challenges, as it may be shown, and why there may be none.
+    pub(super) async fn known(&self) -> (Option<KnownLogin>, Option<String>) {
+        let mut state = self.state.lock().await;
+        if state.login.is_none() {
+            state.login = Some(self.login().await);
+        }
+        let login = state.login.as_ref().expect("looked for above");
+        (login.known(&self.account.registry), login.note.clone())
+    }
+
     fn refused(&self, registry: &Url, why: &str, state: &State) -> Fault {
-        let error = transport::refused(registry, &self.account.repository, why);
+        let error = transport::refused(registry, self.account.wanted(), why);
         self.explained(error, state).into()
     }
 
@@ -154,6 +164,7 @@ impl Auth {
         if let Some(credentials) = &self.given {
             return Login {
                 held: Some(Held::Password(credentials.clone())),
+                origin: Some(Origin::Caller),
                 note: None,
             };
         }
@@ -199,7 +210,7 @@ impl Auth {
             authorization = Some(basic(login));
         }
         let request = Request {
-            what: format!("a token for {}", self.account.repository),
+            what: format!("a token for {}", self.account.wanted()),
             url,
             accept: Some("application/json"),
             authorization,
@@ -261,7 +272,7 @@ impl Auth {
         registry: &Url,
         bearer: &Bearer,
     ) -> Result<(Url, Reach), SourceError> {
-        let refuse = |why: &str| transport::refused(registry, &self.account.repository, why);
+        let refuse = |why: &str| transport::refused(registry, self.account.wanted(), why);
         let realm: Url = bearer
             .realm
             .parse()
@@ -301,7 +312,12 @@ impl Auth {
     /// The scopes to ask for: those of the challenge, less whatever would allow to write.
     fn scopes(&self, bearer: &Bearer) -> Vec<String> {
         let Some(scope) = &bearer.scope else {
-            return vec![format!("repository:{}:pull", self.account.repository)];
+            // Who asks for no repository only wants to know whether the login is good.
+            let repository = Some(&self.account.repository).filter(|repository| !repository.is_empty());
+            return repository
+                .map(|repository| format!("repository:{repository}:pull"))
+                .into_iter()
+                .collect();
         };
         let scopes = scope.split(' ').filter(|scope| !scope.is_empty());
         scopes.filter_map(readable).collect()

@@ -26,7 +26,7 @@ pub(super) struct Client {
     pub(super) transport: Transport,
     pub(super) gates: Gates,
     backoff: Backoff,
-    auth: Auth,
+    pub(super) auth: Auth,
     repository: String,
     /// Where the registry may be: with and without TLS where both are allowed, in the order of trying.
     candidates: Vec<Url>,
@@ -38,6 +38,8 @@ pub(super) struct Client {
 /// What of a repository is wanted.
 #[derive(Clone, Debug)]
 pub(super) enum Wanted {
+    /// Whether there is a registry, and whether it lets us in.
+    Api,
     Blob(Digest),
     /// By tag or digest.
     Manifest(String),
@@ -53,13 +55,13 @@ pub(super) struct Received {
 
 impl Client {
     pub(super) fn new(reference: &Reference, options: &RegistryOptions) -> Result<Self, SourceError> {
-        let account = Account {
-            registry: match reference.registry() {
-                "index.docker.io" | "registry-1.docker.io" => "docker.io".into(),
-                registry => registry.into(),
-            },
-            repository: reference.repository().into(),
-        };
+        Self::for_account(
+            Account::new(reference.registry(), reference.repository()),
+            options,
+        )
+    }
+
+    pub(super) fn for_account(account: Account, options: &RegistryOptions) -> Result<Self, SourceError> {
         let candidates = candidates(&account.registry, &options.insecure)?;
         Ok(Self {
             limits: options.limits.clone(),
@@ -211,6 +213,7 @@ impl Client {
         let mut url = base.clone();
         // The grammar of names, tags and digests leaves nothing that would have to be escaped.
         url.set_path(&match wanted {
+            Wanted::Api => "/v2/".to_owned(),
             Wanted::Blob(digest) => format!("/v2/{}/blobs/{digest}", self.repository),
             Wanted::Manifest(reference) => format!("/v2/{}/manifests/{reference}", self.repository),
         });
@@ -221,6 +224,7 @@ impl Client {
 impl std::fmt::Display for Wanted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Api => f.write_str("the registry API"),
             Self::Blob(digest) => write!(f, "blob {digest}"),
             Self::Manifest(reference) => write!(f, "manifest {reference}"),
         }
@@ -247,7 +251,7 @@ fn stated_digest(headers: &HeaderMap) -> Option<Digest> {
     Digest::parse(value.trim()).ok()
 }
 
-fn media_type(headers: &HeaderMap) -> Option<String> {
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     Some(
         value

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 
-use super::helper;
+use super::{environment, helper};
 
 /// A user name and its password or access token. `Debug` shows neither.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,12 +40,101 @@ impl fmt::Debug for Held {
     }
 }
 
+impl Held {
+    /// The secret that belongs to `username`; `<token>` marks one that only a token server takes, as helpers do.
+    pub(super) fn of(username: String, secret: String) -> Self {
+        match username.as_str() {
+            "<token>" => Self::Identity(secret),
+            _ => Self::Password(Credentials {
+                username,
+                password: secret,
+            }),
+        }
+    }
+
+    fn user(&self) -> User {
+        match self {
+            Self::Identity(_) => User::IdentityToken,
+            Self::Password(credentials) => User::Named(credentials.username.clone()),
+        }
+    }
+}
+
+/// Where a login is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// With whoever called: [`super::RegistryOptions::credentials`].
+    Caller,
+    /// In an environment variable.
+    Environment {
+        /// Its name.
+        variable: String,
+    },
+    /// In a configuration file of Docker or Podman.
+    File {
+        /// The file.
+        path: PathBuf,
+    },
+    /// With a credential helper.
+    Helper {
+        /// The program.
+        program: String,
+        /// The file that names it.
+        path: PathBuf,
+    },
+}
+
+/// Whose login it is, as far as that is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum User {
+    /// Whoever the token was given to: `identitytoken`.
+    IdentityToken,
+    /// The user of this name.
+    Named(String),
+    /// The helper that knows was not asked.
+    Unasked,
+    /// What is stored is no login.
+    Unreadable,
+}
+
+/// A login as it may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownLogin {
+    /// The registry it is for, perhaps with a path; `None` where it is for every registry that has none of its own.
+    pub registry: Option<String>,
+    /// Where it is kept.
+    pub origin: Origin,
+    /// Whose it is.
+    pub user: User,
+}
+
 /// What was found for a registry.
 #[derive(Debug, Default)]
 pub(super) struct Login {
     pub(super) held: Option<Held>,
+    /// Where `held` comes from.
+    pub(super) origin: Option<Origin>,
     /// Why there may be none, for the message of a refusal.
     pub(super) note: Option<String>,
+}
+
+impl Login {
+    /// That there would be one, had it been of use.
+    pub(super) fn unusable(note: String) -> Self {
+        Self {
+            note: Some(note),
+            ..Self::default()
+        }
+    }
+
+    /// The login as it may be shown.
+    pub(super) fn known(&self, registry: &str) -> Option<KnownLogin> {
+        Some(KnownLogin {
+            registry: Some(registry.to_owned()),
+            origin: self.origin.clone()?,
+            user: self.held.as_ref()?.user(),
+        })
+    }
 }
 
 /// The names under which a registry's login may be stored.
@@ -53,10 +142,30 @@ pub(super) struct Login {
 pub(super) struct Account {
     /// `registry.example.com:5000`, or `docker.io`.
     pub(super) registry: String,
+    /// Empty where the registry itself is meant.
     pub(super) repository: String,
 }
 
 impl Account {
+    /// A repository of a registry. Every name of Docker Hub's is `docker.io`.
+    pub(super) fn new(registry: &str, repository: &str) -> Self {
+        Self {
+            registry: match registry {
+                "index.docker.io" | "registry-1.docker.io" => "docker.io".into(),
+                registry => registry.into(),
+            },
+            repository: repository.into(),
+        }
+    }
+
+    /// What access is asked for, for messages.
+    pub(super) fn wanted(&self) -> &str {
+        match self.repository.as_str() {
+            "" => "the registry API",
+            repository => repository,
+        }
+    }
+
     /// The keys that apply, the most special first: repository, its parents, the host.
     fn keys(&self) -> Vec<String> {
         let mut path = format!("{}/{}", self.registry, self.repository);
@@ -77,15 +186,14 @@ impl Account {
     }
 }
 
-/// Looks for the login of `account` in `directory`'s `config.json`, or in the user's files where none is named. The
-/// first file that has one counts.
+/// Looks for the login of `account` in the environment, then in `directory`'s `config.json`, or in the user's files where
+/// none is named. The first that has one counts.
 pub(super) fn stored(account: &Account, directory: Option<&Path>) -> Login {
-    let files = match directory {
-        Some(directory) => vec![directory.join("config.json")],
-        None => user_files(),
-    };
+    if let Some(login) = environment::login(&account.registry) {
+        return login;
+    }
     let mut notes = Vec::new();
-    for path in files {
+    for path in files(directory) {
         let login = match DockerConfig::read(&path) {
             Ok(Some(config)) => config.login(account),
             Ok(None) => continue,
@@ -104,8 +212,35 @@ pub(super) fn stored(account: &Account, directory: Option<&Path>) -> Login {
         tracing::warn!("{note}");
     }
     Login {
-        held: None,
         note: (!notes.is_empty()).then(|| notes.join("; ")),
+        ..Login::default()
+    }
+}
+
+/// A file that may keep logins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What it keeps, `None` where there is no such file, or why it is not used.
+    pub logins: Result<Option<Vec<KnownLogin>>, String>,
+}
+
+/// The files in which logins are looked for, in that order, and what they keep. Asks no helper.
+pub(super) fn listed(directory: Option<&Path>) -> Vec<LoginFile> {
+    files(directory)
+        .into_iter()
+        .map(|path| LoginFile {
+            logins: DockerConfig::read(&path).map(|config| Some(config?.listed())),
+            path,
+        })
+        .collect()
+}
+
+fn files(directory: Option<&Path>) -> Vec<PathBuf> {
+    match directory {
+        Some(directory) => vec![directory.join("config.json")],
+        None => user_files(),
     }
 }
 
@@ -137,6 +272,9 @@ fn user_files() -> Vec<PathBuf> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DockerConfig {
+    /// Where it was read.
+    #[serde(skip)]
+    path: PathBuf,
     #[serde(default)]
     auths: BTreeMap<String, Entry>,
     /// The helper for a registry.
@@ -180,9 +318,12 @@ impl DockerConfig {
         if bytes.len() as u64 > MAX_FILE {
             return Err("it is larger than 1 MiB".into());
         }
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| format!("it is not JSON of the expected form (line {})", error.line()))
+        let config: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| format!("it is not JSON of the expected form (line {})", error.line()))?;
+        Ok(Some(Self {
+            path: path.to_owned(),
+            ..config
+        }))
     }
 
     /// The login of `account`: of its helper, of the store, of the file.
@@ -191,7 +332,13 @@ impl DockerConfig {
         if let Some(helper) = self.helper(account) {
             match helper::ask(helper, &account.server()) {
                 Ok(None) => {}
-                Ok(held) => return Login { held, note: None },
+                Ok(held) => {
+                    return Login {
+                        held,
+                        origin: Some(self.helper_origin(helper)),
+                        note: None,
+                    };
+                }
                 Err(why) => note = Some(why),
             }
         }
@@ -226,9 +373,45 @@ impl DockerConfig {
             let note = held
                 .is_none()
                 .then(|| format!("the login stored for {key} cannot be read"));
-            return Login { held, note };
+            return Login {
+                held,
+                origin: Some(self.own_origin()),
+                note,
+            };
         }
         Login::default()
+    }
+
+    /// Every login the file keeps or names a helper for.
+    fn listed(&self) -> Vec<KnownLogin> {
+        let helped = |registry: Option<&String>, helper: &str| KnownLogin {
+            registry: registry.map(|registry| normalised(registry)),
+            origin: self.helper_origin(helper),
+            user: User::Unasked,
+        };
+        let helpers = self.cred_helpers.iter();
+        let helpers = helpers.map(|(registry, helper)| helped(Some(registry), helper));
+        let store = (!self.creds_store.is_empty()).then(|| helped(None, &self.creds_store));
+        let written = self.auths.iter().filter(|(_, entry)| !entry.is_empty());
+        let written = written.map(|(registry, entry)| KnownLogin {
+            registry: Some(normalised(registry)),
+            origin: self.own_origin(),
+            user: entry.held().map_or(User::Unreadable, |held| held.user()),
+        });
+        helpers.chain(store).chain(written).collect()
+    }
+
+    fn own_origin(&self) -> Origin {
+        Origin::File {
+            path: self.path.clone(),
+        }
+    }
+
+    fn helper_origin(&self, helper: &str) -> Origin {
+        Origin::Helper {
+            program: helper::program(helper),
+            path: self.path.clone(),
+        }
     }
 }
 

@@ -12,13 +12,21 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::credentials::{Credentials, Held};
+use super::credentials::Held;
 
 /// Time for one answer: some helpers ask a cloud, none should ask a person.
 const TIME: Duration = Duration::from_secs(30);
 
 /// Bytes of an answer; tokens of clouds have a few thousand.
 const OUTPUT: u64 = 64 * 1024;
+
+/// What the names of helpers begin with.
+pub(super) const PREFIX: &str = "docker-credential-";
+
+/// The program of the helper that a configuration calls `name`.
+pub(super) fn program(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}
 
 /// Asks `docker-credential-NAME` for the login of `server`. `None` where it has none; an error says what went wrong
 /// and quotes nothing.
@@ -27,7 +35,7 @@ pub(super) fn ask(name: &str, server: &str) -> Result<Option<Held>, String> {
     if name.is_empty() || !name.bytes().all(allowed) {
         return Err("the configuration names a credential helper that cannot be one".into());
     }
-    let program = format!("docker-credential-{name}");
+    let program = program(name);
     run(OsStr::new(&program), server, TIME).map_err(|why| format!("the credential helper `{program}` {why}"))
 }
 
@@ -100,14 +108,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Held>, String> {
     }
     let Answer { username, secret } =
         serde_json::from_slice(bytes).map_err(|_| "printed something that is not an answer".to_owned())?;
-    Ok(match (username.as_str(), secret.is_empty()) {
-        (_, true) => None,
-        ("<token>", _) => Some(Held::Identity(secret)),
-        _ => Some(Held::Password(Credentials {
-            username,
-            password: secret,
-        })),
-    })
+    Ok((!secret.is_empty()).then(|| Held::of(username, secret)))
 }
 
 /// A child that is ended with everything it started when nobody waits for it any more.
@@ -138,6 +139,7 @@ impl Drop for Running {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use super::super::credentials::Credentials;
     use super::*;
 
     /// Runs a helper that is the shell script `body`.

@@ -1,24 +1,31 @@
 //! Registries that speak distribution-spec: a reference → its documents and blobs. Reads only: a registry is sent
 //! nothing but GET, a token server POST too. Keeps nothing on disk.
 //!
-//! [`open`] makes a [`RegistrySource`]. Behind it, each file adds one thing to the one below: `client` (what of a
-//! repository is wanted) and `download` (a blob over many connections), `auth` with `challenge`, `credentials` and `helper`,
-//! `retry`, `transport` (redirects, time-outs, caps), `address` (where a request may go), `tls`. The asynchronous
-//! side stays inside, by way of `source::network`.
+//! [`open`] makes a [`RegistrySource`], [`check`] tries a login, [`inventory`] tells what both would use. Behind them, each
+//! file adds one thing to the one below: `client` (what of a repository is wanted) and `download` (a blob over many
+//! connections), `auth` with `challenge`, `credentials`, `environment` and `helper`, `retry`, `transport` (redirects,
+//! time-outs, caps), `address` (where a request may go), `tls`. The asynchronous side stays
+//! inside, by way of `source::network`.
 
 mod address;
 mod auth;
 mod challenge;
+mod check;
 mod client;
 mod credentials;
 mod download;
+mod environment;
 mod helper;
+mod inventory;
 mod retry;
 mod tls;
 mod transport;
 
-pub use credentials::Credentials;
+pub use check::{Check, Verdict, check};
+pub use credentials::{Credentials, KnownLogin, LoginFile, Origin, User};
+pub use inventory::{Helper, Inventory, Proxy, inventory, without_user};
 pub use retry::Backoff;
+pub use tls::TrustedRoots;
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -36,7 +43,8 @@ use crate::oci::{BlobKey, Descriptor, Digest, PlatformSelector, Reference};
 pub struct RegistryOptions {
     /// The login, in place of what is stored.
     pub credentials: Option<Credentials>,
-    /// The folder of Docker's `config.json`; `None` for where Docker and Podman keep their logins.
+    /// The folder of Docker's `config.json`; `None` for where Docker and Podman keep their logins. Those in the environment
+    /// (`LAYERSIFT_TOKEN_…`) come first either way.
     pub docker_config: Option<PathBuf>,
     /// PEM files with certificates to trust besides the system's.
     pub authorities: Vec<PathBuf>,

@@ -35,15 +35,7 @@ impl Certificates {
     ///
     /// *Errors*: where a file of `options` is not what it should be.
     pub(super) fn read(options: &RegistryOptions, registry: &str) -> Result<Self, SourceError> {
-        let mut roots = RootCertStore::empty();
-        let native = rustls_native_certs::load_native_certs();
-        for error in &native.errors {
-            tracing::debug!(%error, "cannot read a part of the system's certificate store");
-        }
-        roots.add_parsable_certificates(native.certs);
-        if roots.is_empty() {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
+        let (mut roots, _) = trusted();
         for file in &options.authorities {
             trust(&mut roots, file)?;
         }
@@ -141,6 +133,32 @@ fn trust(roots: &mut RootCertStore, file: &Path) -> Result<(), SourceError> {
             .map_err(|error| malformed(file, &error.to_string()))?;
     }
     Ok(())
+}
+
+/// Whose certificates are trusted where nothing else is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrustedRoots {
+    /// As many that are built in, since the operating system has none.
+    Bundled(usize),
+    /// As many of the operating system.
+    System(usize),
+}
+
+/// The roots that are trusted, and whose they are.
+pub(super) fn trusted() -> (RootCertStore, TrustedRoots) {
+    let mut roots = RootCertStore::empty();
+    let native = rustls_native_certs::load_native_certs();
+    for error in &native.errors {
+        tracing::debug!(%error, "cannot read a part of the system's certificate store");
+    }
+    roots.add_parsable_certificates(native.certs);
+    if !roots.is_empty() {
+        let count = roots.len();
+        return (roots, TrustedRoots::System(count));
+    }
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let count = roots.len();
+    (roots, TrustedRoots::Bundled(count))
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, SourceError> {
