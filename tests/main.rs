@@ -3,6 +3,8 @@
 
 /// What is wrong, damaged or not there.
 mod bad_input;
+/// Commands that scan nothing: completions, manual pages, logins, what a machine has.
+mod cli;
 /// A key that a later layer hides, in every disguise.
 mod codecov;
 /// Decoders against the tools that wrote the data.

@@ -24,6 +24,14 @@ pub(super) struct Args {
 pub(super) enum Command {
     /// Print one file of one layer, as evidence.
     Cat(CatArgs),
+    /// Print a script that completes commands and options in a shell.
+    Completions(CompletionsArgs),
+    /// Print what layersift finds on this machine: logins, engines, proxies, certificates, limits.
+    Doctor,
+    /// Try the login for a registry, without showing it.
+    Login(LoginArgs),
+    /// Print the manual page, or write those of all commands into a folder.
+    Man(ManArgs),
     /// Scan images: every layer, every platform, and all metadata.
     Scan(Box<ScanArgs>),
     /// Show one finding of a JSON report.
@@ -127,23 +135,8 @@ pub(super) struct ScanArgs {
     #[arg(long, help_heading = "What counts")]
     pub(super) strict: bool,
 
-    /// Speak to this registry, `host[:port]`, without TLS where it has none. May be given several times.
-    #[arg(long, value_name = "HOST", help_heading = "Registry")]
-    pub(super) insecure: Vec<String>,
-    /// Log in with this name; the password is read with --password-stdin.
-    #[arg(
-        long,
-        value_name = "NAME",
-        requires = "password_stdin",
-        help_heading = "Registry"
-    )]
-    pub(super) username: Option<String>,
-    /// Read the password of --username from standard input.
-    #[arg(long, requires = "username", help_heading = "Registry")]
-    pub(super) password_stdin: bool,
-    /// Allow a registry to send its logins to this token server on another site. May be given several times.
-    #[arg(long, value_name = "HOST", help_heading = "Registry")]
-    pub(super) trusted_realm: Vec<String>,
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
 
     /// Take options from this TOML file; those of the command line win.
     #[arg(long, value_name = "FILE", help_heading = "Run")]
@@ -168,9 +161,80 @@ pub(super) struct CatArgs {
     /// The platform of an index, `os/arch[/variant]`, where it has several.
     #[arg(long, value_name = "PLATFORM")]
     pub(super) platform: Option<Platform>,
-    /// Speak to this registry without TLS where it has none.
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell that is to read it.
+    pub(super) shell: clap_complete::Shell,
+}
+
+const LOGIN_HELP: &str = "\
+Answers:
+  ok              the registry takes the login
+  anonymous only  the registry lets anyone in, and no login was used
+  refused         the login is not taken, or there is none and the registry asks for one
+  unreachable     the registry does not answer
+  failed          what answers does not behave like a registry
+
+Logins, in the order of looking:
+  1. --username with --password-stdin
+  2. LAYERSIFT_TOKEN_HOST: a password or an access token
+     LAYERSIFT_USERNAME_HOST: its user, where the registry needs one
+     HOST in upper case, `_` for each `.` and `:`, `__` for each `-`:
+     LAYERSIFT_TOKEN_REGISTRY_EXAMPLE_COM_5000 is for registry.example.com:5000
+  3. the file REGISTRY_AUTH_FILE, and then no other
+  4. config.json in DOCKER_CONFIG or ~/.docker: credHelpers, credsStore, auths
+  5. containers/auth.json in XDG_RUNTIME_DIR, then in XDG_CONFIG_HOME or ~/.config
+
+Exit codes:
+  0  ok, or anonymous only
+  2  usage
+  3  refused, unreachable, failed";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = LOGIN_HELP)]
+pub(super) struct LoginArgs {
+    /// Say which login is used and what the registry answers. Nothing is stored; `docker login` and `podman login` do that.
+    #[arg(long, required = true)]
+    pub(super) check: bool,
+    /// The registry, `host[:port]`; `docker.io` is Docker Hub.
+    pub(super) host: String,
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ManArgs {
+    /// Write a page for each command into this folder, which is made where it is missing.
+    #[arg(value_name = "DIR")]
+    pub(super) folder: Option<PathBuf>,
+}
+
+/// How registries are spoken to: what every command has that may speak to one.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Registry")]
+pub(super) struct RegistryArgs {
+    /// Speak to this registry, `host[:port]`, without TLS where it has none. May be given several times.
     #[arg(long, value_name = "HOST")]
     pub(super) insecure: Vec<String>,
+    /// Trust the certificates in this PEM file besides the system's. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca_cert: Vec<PathBuf>,
+    /// Log in with this name; the password is read with --password-stdin.
+    #[arg(long, value_name = "NAME", requires = "password_stdin")]
+    pub(super) username: Option<String>,
+    /// Read the password of --username from standard input.
+    #[arg(long, requires = "username")]
+    pub(super) password_stdin: bool,
+    /// Read logins from the `config.json` in this folder, and from nowhere else that Docker and Podman keep them.
+    #[arg(long, value_name = "DIR")]
+    pub(super) docker_config: Option<PathBuf>,
+    /// Allow a registry to send its logins to this token server on another site. May be given several times.
+    #[arg(long, value_name = "HOST")]
+    pub(super) trusted_realm: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 
 use super::args::{CatArgs, OutputArgs};
 use super::exit::Exit;
+use super::login;
 use super::messages::Messages;
 use crate::limits::Limits;
 use crate::oci::PlatformSelector;
@@ -15,8 +16,10 @@ use crate::text;
 
 pub(super) fn run(args: &CatArgs, output: &OutputArgs, messages: &Messages) -> anyhow::Result<Exit> {
     let limits = Limits::default();
-    let mut options = OpenOptions::default();
-    options.registry.insecure = args.insecure.clone();
+    let options = OpenOptions {
+        registry: login::options(&args.registry, args.target == "-")?,
+        ..OpenOptions::default()
+    };
     let cannot_read = || format!("cannot read `{}`", source::printable(&args.target));
     let opened = source::open(&args.target, &options).with_context(cannot_read)?;
     let Access::Random(source) = opened.access else {

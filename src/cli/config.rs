@@ -32,6 +32,8 @@ struct ScanTable {
     no_rule: Vec<Spanned<String>>,
     strict: bool,
     insecure: Vec<Spanned<String>>,
+    ca_cert: Vec<PathBuf>,
+    docker_config: Option<PathBuf>,
     trusted_realm: Vec<Spanned<String>>,
     jobs: Option<usize>,
 }
@@ -60,9 +62,10 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
     fill(&mut args.exclude, &table.exclude, place, "exclude")?;
     fill(&mut args.rule, &table.rule, place, "rule")?;
     fill(&mut args.no_rule, &table.no_rule, place, "no-rule")?;
-    fill(&mut args.insecure, &table.insecure, place, "insecure")?;
+    let registry = &mut args.registry;
+    fill(&mut registry.insecure, &table.insecure, place, "insecure")?;
     fill(
-        &mut args.trusted_realm,
+        &mut registry.trusted_realm,
         &table.trusted_realm,
         place,
         "trusted-realm",
@@ -79,10 +82,17 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
             .map(|text| parse(&text, place, "severity"))
             .transpose()?;
     }
+    // A file names others relative to itself, so that it means the same from every folder.
+    let folder = place.path.parent().unwrap_or(Path::new(""));
+    let beside = |paths: Vec<PathBuf>| paths.into_iter().map(|path| folder.join(path)).collect();
     if args.rules.is_empty() {
-        // A file names others relative to itself, so that it means the same from every folder.
-        let folder = place.path.parent().unwrap_or(Path::new(""));
-        args.rules = table.rules.iter().map(|rules| folder.join(rules)).collect();
+        args.rules = beside(table.rules);
+    }
+    if registry.ca_cert.is_empty() {
+        registry.ca_cert = beside(table.ca_cert);
+    }
+    if registry.docker_config.is_none() {
+        registry.docker_config = table.docker_config.map(|path| folder.join(path));
     }
     args.strict |= table.strict;
     args.jobs = args.jobs.or(table.jobs);

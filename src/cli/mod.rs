@@ -3,9 +3,13 @@
 
 mod args;
 mod cat;
+mod completions;
 mod config;
+mod doctor;
 mod exit;
 mod interrupt;
+mod login;
+mod man;
 mod messages;
 mod progress;
 mod scan;
@@ -31,6 +35,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     messages.trace(args.output.verbose);
     let result = match args.command {
         Command::Cat(cat) => cat::run(&cat, &args.output, &messages),
+        Command::Completions(completions) => completions::run(&completions),
+        Command::Doctor => doctor::run(&args.output),
+        Command::Login(login) => login::run(&login, &messages),
+        Command::Man(man) => man::run(&man),
         Command::Scan(scan) => scan::run(*scan, &args.output, &messages),
         Command::Show(show) => show::run(&show, &args.output),
     };

@@ -1,6 +1,6 @@
 //! `layersift scan`.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,16 +10,15 @@ use super::args::{OutputArgs, ScanArgs};
 use super::config;
 use super::exit::Exit;
 use super::interrupt::Interrupt;
+use super::login;
 use super::messages::{Messages, colored};
 use super::progress::Bars;
 use crate::finding::{Fingerprinter, Report, Reveal};
-use crate::limits::Limits;
 use crate::oci::PlatformSelector;
 use crate::policy::{Policy, Verdict};
 use crate::report::{self, Format, Output, Settings};
 use crate::rules::{RuleId, RuleSet};
 use crate::scan::{Scan, Target};
-use crate::source::registry::Credentials;
 use crate::source::{self, OpenOptions, Opened, SourceError};
 
 /// The environment variable that holds the key of fingerprints.
@@ -235,30 +234,13 @@ fn sinks(formats: &[String], reveal: Reveal) -> anyhow::Result<Vec<(&'static For
 }
 
 fn open_options(args: &ScanArgs, interrupt: &Interrupt) -> anyhow::Result<OpenOptions> {
-    let mut options = OpenOptions {
-        limits: Limits::default(),
+    let stdin = args.targets.iter().any(|target| target == "-");
+    Ok(OpenOptions {
+        registry: login::options(&args.registry, stdin)?,
+        from: args.from,
         cancelled: Arc::clone(&interrupt.cancelled),
         ..OpenOptions::default()
-    };
-    options.from = args.from;
-    options.registry.insecure = args.insecure.clone();
-    options.registry.trusted_realms = args.trusted_realm.clone();
-    if let Some(username) = &args.username {
-        if args.targets.iter().any(|target| target == "-") {
-            bail!("standard input cannot be both an image (`-`) and a password (`--password-stdin`)");
-        }
-        let mut password = String::new();
-        std::io::stdin()
-            .take(64 * 1024)
-            .read_to_string(&mut password)
-            .context("cannot read the password")?;
-        let password = password.trim_end_matches(['\r', '\n']);
-        options.registry.credentials = Some(Credentials {
-            username: username.clone(),
-            password: password.to_owned(),
-        });
-    }
-    Ok(options)
+    })
 }
 
 fn fingerprinter(file: Option<&Path>) -> anyhow::Result<Fingerprinter> {

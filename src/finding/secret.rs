@@ -52,7 +52,9 @@ impl Secret {
         const LONGEST: usize = 80;
         let rest = self.0.strip_prefix(OPEN)?;
         let end = rest.windows(5).take(LONGEST).position(|five| five == b"-----")?;
-        let is_label = rest[..end].iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ');
+        let is_label = rest[..end]
+            .iter()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ');
         is_label.then(|| &self.0[..OPEN.len() + end + 5])
     }
 

@@ -4,9 +4,9 @@
 use super::client::{Client, Wanted};
 use super::credentials::Account;
 use super::retry::Fault;
-use super::runtime::Runtime;
 use super::{KnownLogin, RegistryOptions, is_web_page};
 use crate::source::SourceError;
+use crate::source::network::Runtime;
 
 /// What became of trying a login.
 #[derive(Debug)]
