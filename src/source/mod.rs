@@ -202,14 +202,14 @@ pub const TABLE: &[Row] = &[
     Row {
         kind: "docker-daemon",
         prefix: "docker-daemon:",
-        form: "docker-daemon:NAME|ID",
+        form: "docker-daemon:NAME",
         description: "an image of the Docker engine on this machine, exported by it",
         open: |target, options| open_engine(target, Some(engine::Program::Docker), options),
     },
     Row {
         kind: "podman",
         prefix: "podman:",
-        form: "podman:NAME|ID",
+        form: "podman:NAME",
         description: "an image of Podman on this machine, exported by its service",
         open: |target, options| open_engine(target, Some(engine::Program::Podman), options),
     },

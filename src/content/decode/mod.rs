@@ -319,11 +319,11 @@ enum Fault {
 }
 
 impl Fault {
-    /// The same once more. Of an I/O error only the kind is kept.
+    /// The same once more. Of an I/O error the kind and the text are kept: who reads on must be told the cause too.
     fn again(&self) -> Self {
         match self {
             Self::Corrupt(reason) => Self::Corrupt(reason.clone()),
-            Self::Io(error) => Self::Io(error.kind().into()),
+            Self::Io(error) => Self::Io(io::Error::new(error.kind(), error.to_string())),
             Self::Limit(limit) => Self::Limit(*limit),
             Self::Truncated => Self::Truncated,
             Self::Unsupported => Self::Unsupported,
