@@ -161,6 +161,9 @@ pub(super) struct CatArgs {
     /// The platform of an index, `os/arch[/variant]`, where it has several.
     #[arg(long, value_name = "PLATFORM")]
     pub(super) platform: Option<Platform>,
+    /// Where an image without a prefix is: engine, registry.
+    #[arg(long, value_name = "WHERE")]
+    pub(super) from: Option<Provider>,
     #[command(flatten)]
     pub(super) registry: RegistryArgs,
 }

@@ -1,6 +1,6 @@
 //! `layersift cat`: one file of one layer, byte for byte.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Read, Write as _};
 
 use anyhow::{Context as _, bail};
 
@@ -8,6 +8,7 @@ use super::args::{CatArgs, OutputArgs};
 use super::exit::Exit;
 use super::login;
 use super::messages::Messages;
+use super::scan;
 use crate::limits::Limits;
 use crate::oci::PlatformSelector;
 use crate::scan::member;
@@ -18,17 +19,25 @@ pub(super) fn run(args: &CatArgs, output: &OutputArgs, messages: &Messages) -> a
     let limits = Limits::default();
     let options = OpenOptions {
         registry: login::options(&args.registry, args.target == "-")?,
+        from: args.from,
         ..OpenOptions::default()
     };
     let cannot_read = || format!("cannot read `{}`", source::printable(&args.target));
-    let opened = source::open(&args.target, &options).with_context(cannot_read)?;
-    let Access::Random(source) = opened.access else {
+    let mut opened = scan::open(&args.target, &options, messages).with_context(cannot_read)?;
+    if matches!(opened.access, Access::Stream(_)) && !matches!(opened.kind, "docker-daemon" | "podman") {
         bail!("`cat` needs an image that can be read twice: save the stream to a file first");
-    };
+    }
     let platforms = args.platform.clone().map_or(PlatformSelector::All, |platform| {
         PlatformSelector::Only(vec![platform])
     });
-    let resolved = source.resolve(&platforms, &limits).with_context(cannot_read)?;
+    let resolved = match &mut opened.access {
+        Access::Random(source) => source.resolve(&platforms, &limits).with_context(cannot_read)?,
+        // What was not read of a blob is skipped. Where the layer is, the end of the stream tells.
+        Access::Stream(stream) => {
+            while stream.next_blob().with_context(cannot_read)?.is_some() {}
+            stream.resolve(&platforms, &limits).with_context(cannot_read)?
+        }
+    };
     let [image] = resolved.images.as_slice() else {
         let names: Vec<String> = resolved
             .images
@@ -54,12 +63,9 @@ pub(super) fn run(args: &CatArgs, output: &OutputArgs, messages: &Messages) -> a
             args.layer
         );
     };
-    let mut blob = source
-        .blob(&layer.blob, layer.descriptor.as_ref())
-        .with_context(|| format!("cannot read layer {}", args.layer))?;
     let mut stdout = std::io::stdout().lock();
     let terminal = stdout.is_terminal();
-    let found = member::write(&mut *blob, args.path.as_bytes(), &limits, &mut |bytes| {
+    let mut print = |bytes: &[u8]| {
         if terminal {
             // On a terminal, lines stay lines and everything else that could command it is escaped.
             let lines: Vec<String> = bytes.split(|byte| *byte == b'\n').map(text::escape).collect();
@@ -67,8 +73,27 @@ pub(super) fn run(args: &CatArgs, output: &OutputArgs, messages: &Messages) -> a
         } else {
             stdout.write_all(bytes)
         }
-    })
-    .with_context(|| format!("cannot read layer {}", args.layer))?;
+    };
+    let mut write = |blob: &mut dyn Read| {
+        member::write(blob, args.path.as_bytes(), &limits, &mut print)
+            .with_context(|| format!("cannot read layer {}", args.layer))
+    };
+    let found = match opened.access {
+        Access::Random(source) => write(&mut *source.blob(&layer.blob, layer.descriptor.as_ref())?)?,
+        Access::Stream(_) => {
+            let again = scan::open(&args.target, &options, messages)?;
+            let Access::Stream(mut stream) = again.access else {
+                bail!("the engine had the image, and has it no more");
+            };
+            loop {
+                match stream.next_blob()? {
+                    Some(mut blob) if blob.key == layer.blob => break write(&mut *blob.reader)?,
+                    Some(_) => {}
+                    None => bail!("the export of the engine does not hold layer {}", args.layer),
+                }
+            }
+        }
+    };
     stdout.flush().context("cannot write to standard output")?;
     match found {
         0 => bail!(

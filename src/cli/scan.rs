@@ -103,7 +103,7 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
 }
 
 /// Opens a target, and says which sources were passed over for it.
-fn open(target: &str, options: &OpenOptions, messages: &Messages) -> Result<Opened, SourceError> {
+pub(super) fn open(target: &str, options: &OpenOptions, messages: &Messages) -> Result<Opened, SourceError> {
     let opened = source::open(target, options)?;
     for error in &opened.passed_over {
         let (name, instead) = (source::printable(target), opened.kind);
