@@ -9,6 +9,9 @@ mod cli;
 mod codecov;
 /// Decoders against the tools that wrote the data.
 mod decode;
+/// Images of a local engine.
+#[cfg(unix)]
+mod engine;
 /// Who may import whom.
 mod layering;
 /// What the README shows is what the program does.

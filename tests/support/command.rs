@@ -37,6 +37,11 @@ pub fn layersift(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Layersift
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("HOME", home)
         .env("TMPDIR", temporary)
+        // A machine may run an engine of its own. This one is not there.
+        .env(
+            "DOCKER_HOST",
+            format!("unix://{}/no-engine.sock", folder.path().display()),
+        )
         .env("LC_ALL", "C.UTF-8")
         .current_dir(folder.path())
         .timeout(Duration::from_secs(120))

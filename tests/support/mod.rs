@@ -2,6 +2,8 @@
 //! Asserts nothing about layersift; see the files beside it.
 
 pub mod command;
+#[cfg(unix)]
+pub mod engine;
 pub mod image;
 pub mod registry;
 pub mod scripted;
