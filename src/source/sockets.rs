@@ -197,7 +197,8 @@ const MAX_FILE: u64 = 1024 * 1024;
 /// Contexts that are read. Nobody has so many; a folder with more may not be Docker's.
 const MAX_CONTEXTS: usize = 100;
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 
