@@ -234,7 +234,7 @@ fn a_login_that_is_refused_or_missing_is_told_with_what_to_do() {
     insta::assert_snapshot!(told(&run, &host), @r"
     HOST: refused
       login   none was found
-      answer  HOST refused access to the registry API: it asks for a login; no login for HOST was found
+      answer  `HOST` refused access to the registry API: it asks for a login; no login for `HOST` was found
     hint: log in with `docker login` or `podman login`; `layersift login --help` lists where logins are looked for
     ");
     let wrong = format!(r#"{{"auths":{{"{host}":{}}}}}"#, auth("robot", "wrong"));
@@ -245,7 +245,7 @@ fn a_login_that_is_refused_or_missing_is_told_with_what_to_do() {
     insta::assert_snapshot!(told(&run, &host), @r"
     HOST: refused
       login   user `robot` from `~/.docker/config.json`
-      answer  HOST refused access to the registry API: it does not accept the login
+      answer  `HOST` refused access to the registry API: it does not accept the login
     hint: the login may be wrong or have expired: log in again where it is kept
     ");
     let store = check(&host).file("home/.docker/config.json", r#"{"credsStore":"nobody-has-this"}"#);
@@ -253,7 +253,7 @@ fn a_login_that_is_refused_or_missing_is_told_with_what_to_do() {
     insta::assert_snapshot!(told(&run, &host), @r"
     HOST: refused
       login   none was found
-      answer  HOST refused access to the registry API: it asks for a login; the credential helper `docker-credential-nobody-has-this` is not installed
+      answer  `HOST` refused access to the registry API: it asks for a login; the credential helper `docker-credential-nobody-has-this` is not installed
     hint: log in with `docker login` or `podman login`; `layersift login --help` lists where logins are looked for
     ");
 }
@@ -335,9 +335,9 @@ fn what_is_no_registry_is_not_taken_for_one() {
     for (server, why) in [
         (
             &page,
-            "the registry API cannot be understood: HOST answered with a web page",
+            "the registry API cannot be understood: `HOST` answered with a web page",
         ),
-        (&missing, "the registry API on HOST was not found"),
+        (&missing, "the registry API on `HOST` was not found"),
     ] {
         let run = check(server.host()).run().expect_code(3);
         assert_eq!(
@@ -408,6 +408,37 @@ fn an_authority_is_trusted_where_the_command_line_or_the_configuration_names_it(
     ]);
     let run = cat.file("ca.crt", &authority).run().expect_code(0);
     assert_eq!(run.text(), "first");
+}
+
+#[test]
+fn what_is_wrong_with_a_configuration_is_told_with_its_line_or_key() {
+    for (content, why) in [
+        (
+            "[scan]\nseverity = \"high\"\nno-such-key = 1\n",
+            "line 3: unknown field `no-such-key`",
+        ),
+        (
+            "[scan]\nseverity = \"dire\"\n",
+            "`severity` cannot be `dire`: expected one of",
+        ),
+        ("[scan\n", "line 1: "),
+    ] {
+        let run = layersift(["scan", "app.tar", "--config", "ci.toml"])
+            .file("ci.toml", content)
+            .run()
+            .expect_code(2);
+        let begin = format!("error: cannot use the configuration `ci.toml`\n  caused by: {why}");
+        assert!(run.stderr.starts_with(&begin), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_target_that_is_nothing_is_told_without_a_hint_for_images() {
+    let run = layersift(["scan", "Not An Image"]).run().expect_code(3);
+    let told = "error: cannot scan `Not An Image`\n  caused by: `Not An Image` cannot be used: it is no file, no directory and no \
+                image reference: ";
+    assert!(run.stderr.starts_with(told), "{}", run.stderr);
+    assert!(!run.stderr.contains("hint"), "{}", run.stderr);
 }
 
 #[test]

@@ -70,12 +70,19 @@ fn every_source_and_format_is_in_the_readme() {
 #[test]
 fn the_readme_names_every_command() {
     let help = layersift(["--help"]).run().expect_code(0);
-    let commands = help.text().split("Commands:\n").nth(1).expect("a list of commands");
+    let commands = help
+        .text()
+        .split("Commands:\n")
+        .nth(1)
+        .expect("a list of commands");
     let named = commands.lines().take_while(|line| !line.is_empty());
     let named = named.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
     let mut seen = 0;
     for command in named.filter(|name| !name.is_empty() && *name != "help") {
-        assert!(README.contains(&format!("layersift {command} ")), "`{command}` is missing");
+        assert!(
+            README.contains(&format!("layersift {command} ")),
+            "`{command}` is missing"
+        );
         seen += 1;
     }
     assert!(seen >= 7);

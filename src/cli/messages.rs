@@ -107,6 +107,7 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
 pub(super) fn quiet_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        eprintln!("error: internal error at {place}: please report it");
+        eprintln!("error: internal error at `{place}`");
+        eprintln!("hint: report it at {}/issues", env!("CARGO_PKG_REPOSITORY"));
     }));
 }

@@ -43,7 +43,7 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
     if let Some(limit) = args.timeout {
         interrupt
             .after(limit)
-            .context("cannot start the clock of --timeout")?;
+            .context("cannot start the clock of `--timeout`")?;
     }
     let mut scan = Scan::new(Arc::clone(&rules))
         .platforms(if args.platform.is_empty() {
@@ -246,8 +246,8 @@ fn open_options(args: &ScanArgs, interrupt: &Interrupt) -> anyhow::Result<OpenOp
 fn fingerprinter(file: Option<&Path>) -> anyhow::Result<Fingerprinter> {
     let key = match file {
         Some(path) => {
-            let key =
-                std::fs::read(path).with_context(|| format!("cannot read the key `{}`", path.display()))?;
+            let key = std::fs::read(path)
+                .with_context(|| format!("cannot read the fingerprint key `{}`", path.display()))?;
             Some(key.trim_ascii_end().to_vec())
         }
         None => std::env::var_os(FINGERPRINT_KEY).map(|key| key.into_encoded_bytes()),
@@ -255,7 +255,10 @@ fn fingerprinter(file: Option<&Path>) -> anyhow::Result<Fingerprinter> {
     match key {
         None => Ok(Fingerprinter::unkeyed()),
         // A short key could be found by trying, and with it every secret that can be guessed.
-        Some(key) if key.len() < 16 => bail!("the fingerprint key is shorter than 16 bytes"),
+        Some(key) if key.len() < 16 => bail!(
+            "the fingerprint key has {} bytes, and needs 16 or more",
+            key.len()
+        ),
         Some(key) => Ok(Fingerprinter::keyed(key)),
     }
 }

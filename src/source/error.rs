@@ -85,7 +85,7 @@ pub enum SourceError {
         what: String,
     },
     /// The registry refuses access.
-    #[error("{host} refused access to {what}: {why}")]
+    #[error("`{host}` refused access to {what}: {why}")]
     Refused {
         /// The registry.
         host: String,
@@ -95,7 +95,7 @@ pub enum SourceError {
         why: String,
     },
     /// The registry answered with an error.
-    #[error("{host} answered {status} to a request for {what}: {why}")]
+    #[error("`{host}` answered {status} to a request for {what}: {why}")]
     Status {
         /// The registry.
         host: String,
@@ -107,11 +107,19 @@ pub enum SourceError {
         why: String,
     },
     /// The host cannot be reached.
-    #[error("cannot reach {host}: {why}")]
+    #[error("cannot reach `{host}`: {why}")]
     Unreachable {
         /// The host.
         host: String,
         /// What went wrong, without any URL.
+        why: String,
+    },
+    /// What the caller gave is of no use: a target, the name of a registry.
+    #[error("{what} cannot be used: {why}")]
+    Unusable {
+        /// What was given.
+        what: String,
+        /// What is wrong with it.
         why: String,
     },
 }
@@ -134,7 +142,7 @@ impl SourceError {
             Self::Engine { .. } => "is it running? `--from registry` asks the registry alone",
             Self::Limit { .. } => "an image that needs this is unusual; nothing of the document was used",
             Self::Malformed { .. } => {
-                "pull or save the image again; a registry's sign-in page looks like this too"
+                "pull or save the image again; a proxy that asks to sign in looks like this too"
             }
             Self::NotAnImage { .. } => {
                 "expected a Docker archive (`docker save`), an OCI layout or archive, or a registry reference"
@@ -145,7 +153,7 @@ impl SourceError {
             Self::NoSuchFile { .. } => "check the path, and the folder it begins at",
             Self::NoSuchPlatform { .. } => "choose one of these with --platform, or leave it out to scan all",
             Self::NotFound { .. } => {
-                "check the spelling and the tag; a private repository may look absent without a login"
+                "check the path, or the name and the tag; a private repository may look absent without a login"
             }
             Self::Refused { .. } => "log in with `docker login`, or check that the account may pull it",
             Self::Status { status: 429, .. } => {
@@ -154,7 +162,7 @@ impl SourceError {
             Self::Unreachable { .. } => {
                 "check the name and the network; a file needs its path, such as `./image.tar`"
             }
-            Self::Io { .. } | Self::Status { .. } => return None,
+            Self::Io { .. } | Self::Status { .. } | Self::Unusable { .. } => return None,
         };
         Some(hint.to_owned())
     }
@@ -172,6 +180,7 @@ impl SourceError {
             Self::Refused { .. } => "refused",
             Self::Status { .. } => "registry-status",
             Self::Unreachable { .. } => "unreachable",
+            Self::Unusable { .. } => "unusable",
         }
     }
 

@@ -200,7 +200,7 @@ fn a_blob_that_never_gets_further_is_given_up() {
         _ => repository.reply(request).cut(0),
     });
     let error = read(&source(&server, &with_login()), &digest, Some(SIZE)).unwrap_err();
-    assert!(error.starts_with("cannot reach 127.0.0.1"), "{error}");
+    assert!(error.starts_with("cannot reach `127.0.0.1"), "{error}");
     assert!(!error.contains(&password()));
     assert_eq!(starts(&server).len(), 5);
 }

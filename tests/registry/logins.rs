@@ -128,7 +128,7 @@ fn an_expired_token_is_renewed_once() {
     let (error, text) = root_error(&source);
     assert!(matches!(error, SourceError::Refused { .. }), "{error:?}");
     assert!(text.contains("UNAUTHORIZED: authentication required"), "{text}");
-    assert!(text.contains("no login for 127.0.0.1"), "{text}");
+    assert!(text.contains("no login for `127.0.0.1"), "{text}");
     assert!(registry.requests().len() - before <= 3);
 }
 
@@ -148,7 +148,7 @@ fn basic_is_answered_on_every_request_and_refused_once() {
 
     let (_, text) = root_error(&source(&server, &options()));
     assert!(
-        text.contains("it asks for a login; no login for 127.0.0.1"),
+        text.contains("it asks for a login; no login for `127.0.0.1"),
         "{text}"
     );
 
@@ -186,7 +186,7 @@ fn a_login_is_read_from_the_docker_configuration() {
     .unwrap();
     let (_, text) = root_error(&source(&server, &stored));
     assert!(
-        text.contains("config.json was not used: it is not JSON"),
+        text.contains("config.json` was not used: it is not JSON"),
         "{text}"
     );
 }
@@ -345,7 +345,7 @@ fn a_token_answer_that_is_none_is_a_named_error() {
             matches!(error, SourceError::Malformed { .. }),
             "{answer}: {error:?}"
         );
-        assert!(text.contains("the token that 127.0.0.1"), "{answer}: {text}");
+        assert!(text.contains("the token that `127.0.0.1"), "{answer}: {text}");
         assert_eq!(tokens.requests().len(), 1, "{answer}");
     }
     for framing in [Framing::Length, Framing::Chunked] {

@@ -109,7 +109,7 @@ fn a_missing_manifest_names_itself_and_its_registry() {
     let server = faulty(|_| Some(Reply::new(404).body(r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#)));
     let (error, text) = root_error(&source(&server, &options()));
     assert!(matches!(error, SourceError::NotFound { .. }), "{error:?}");
-    assert_eq!(text, format!("manifest 1 on {} was not found", server.host()));
+    assert_eq!(text, format!("manifest `1` on `{}` was not found", server.host()));
     assert_eq!(server.paths().len(), 1);
 }
 
@@ -295,5 +295,5 @@ fn nobody_listening_is_an_error_that_names_the_host() {
     };
     let (error, text) = root_error(&named(&format!("{host}/app"), &options()));
     assert!(matches!(error, SourceError::Unreachable { .. }), "{error:?}");
-    assert!(text.starts_with(&format!("cannot reach {host}: ")), "{text}");
+    assert!(text.starts_with(&format!("cannot reach `{host}`: ")), "{text}");
 }

@@ -68,7 +68,10 @@ fn an_image_is_read_from_an_open_registry() {
     read_all(&named(&pinned, &options()));
 
     let (_, text) = root_error(&named(&registry.reference("team/app", "2"), &options()));
-    assert_eq!(text, format!("manifest 2 on {} was not found", registry.host()));
+    assert_eq!(
+        text,
+        format!("manifest `2` on `{}` was not found", registry.host())
+    );
 }
 
 #[test]

@@ -140,14 +140,14 @@ impl Auth {
     }
 
     fn refused(&self, registry: &Url, why: &str, state: &State) -> Fault {
-        let error = transport::refused(registry, self.account.wanted(), why);
+        let error = transport::refused(registry, &self.account.wanted(), why);
         self.explained(error, state).into()
     }
 
     fn explained(&self, error: SourceError, state: &State) -> SourceError {
         let hint = match &state.login {
             Some(Login { note: Some(note), .. }) => note.clone(),
-            Some(Login { held: None, .. }) => format!("no login for {} was found", self.account.registry),
+            Some(Login { held: None, .. }) => format!("no login for `{}` was found", self.account.registry),
             _ => return error,
         };
         match error {
@@ -230,7 +230,7 @@ impl Auth {
             .await?;
         parse(&bytes, asked).ok_or_else(|| {
             SourceError::Malformed {
-                what: format!("the token that {host} gave"),
+                what: format!("the token that `{host}` gave"),
                 why: "it is not JSON with a `token`".into(),
             }
             .into()
@@ -272,7 +272,7 @@ impl Auth {
         registry: &Url,
         bearer: &Bearer,
     ) -> Result<(Url, Reach), SourceError> {
-        let refuse = |why: &str| transport::refused(registry, self.account.wanted(), why);
+        let refuse = |why: &str| transport::refused(registry, &self.account.wanted(), why);
         let realm: Url = bearer
             .realm
             .parse()
@@ -283,11 +283,11 @@ impl Auth {
         let host = transport::host(&realm);
         if !realm.username().is_empty() || realm.password().is_some() {
             return Err(refuse(&format!(
-                "the address of its token server {host} holds a user name"
+                "the address of its token server `{host}` holds a user name"
             )));
         }
         if realm.scheme() == "http" && registry.scheme() == "https" {
-            return Err(refuse(&format!("its token server {host} is not https")));
+            return Err(refuse(&format!("its token server `{host}` is not https")));
         }
         let chosen = self
             .trusted_realms
@@ -296,7 +296,7 @@ impl Auth {
         let both_here = address::is_loopback(&realm) && address::is_loopback(registry);
         if !chosen && !both_here && !address::same_site(registry, &realm) {
             return Err(refuse(&format!(
-                "its token server {host} is on another site; if that is as it should be, allow it with `--trusted-realm {host}`"
+                "its token server `{host}` is on another site; if that is as it should be, allow it with `--trusted-realm {host}`"
             )));
         }
         let reach = match realm.origin() == registry.origin() || chosen {
@@ -305,7 +305,7 @@ impl Auth {
             false => Reach::Internet,
         };
         address::check(&realm, reach)
-            .map_err(|error| refuse(&format!("its token server {host} is not asked: {error}")))?;
+            .map_err(|error| refuse(&format!("its token server `{host}` is not asked: {error}")))?;
         Ok((realm, reach))
     }
 

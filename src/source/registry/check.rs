@@ -40,7 +40,7 @@ pub enum Verdict {
 pub fn check(registry: &str, options: &RegistryOptions) -> Result<Check, SourceError> {
     if registry.contains('@') {
         // Not quoted: what stands there may be a password.
-        return Err(SourceError::Malformed {
+        return Err(SourceError::Unusable {
             what: "the name of the registry".into(),
             why: "it holds a user name".into(),
         });
@@ -81,7 +81,7 @@ async fn ask(client: &Client, cap: u64) -> Result<(), SourceError> {
     match is_web_page(media_type.as_deref(), &bytes.unwrap_or_default()) {
         true => Err(SourceError::Malformed {
             what: "the registry API".into(),
-            why: format!("{host} answered with a web page"),
+            why: format!("`{host}` answered with a web page"),
         }),
         false => Ok(()),
     }

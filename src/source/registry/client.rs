@@ -225,8 +225,8 @@ impl std::fmt::Display for Wanted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Api => f.write_str("the registry API"),
-            Self::Blob(digest) => write!(f, "blob {digest}"),
-            Self::Manifest(reference) => write!(f, "manifest {reference}"),
+            Self::Blob(digest) => write!(f, "blob `{digest}`"),
+            Self::Manifest(reference) => write!(f, "manifest `{reference}`"),
         }
     }
 }
@@ -271,8 +271,8 @@ fn candidates(registry: &str, insecure: &[String]) -> Result<Vec<Url>, SourceErr
         registry => registry,
     };
     let url = |scheme: &str| -> Result<Url, SourceError> {
-        let malformed = |why: String| SourceError::Malformed {
-            what: format!("the registry name {}", crate::text::escape(host.as_bytes())),
+        let malformed = |why: String| SourceError::Unusable {
+            what: format!("the registry name `{}`", crate::text::escape(host.as_bytes())),
             why,
         };
         let url: Url = format!("{scheme}://{host}/")

@@ -159,10 +159,10 @@ impl Account {
     }
 
     /// What access is asked for, for messages.
-    pub(super) fn wanted(&self) -> &str {
+    pub(super) fn wanted(&self) -> String {
         match self.repository.as_str() {
-            "" => "the registry API",
-            repository => repository,
+            "" => "the registry API".to_owned(),
+            repository => format!("`{repository}`"),
         }
     }
 
@@ -199,7 +199,7 @@ pub(super) fn stored(account: &Account, directory: Option<&Path>) -> Login {
             Ok(None) => continue,
             Err(why) => {
                 let path = crate::text::escape(path.as_os_str().as_encoded_bytes());
-                notes.push(format!("{path} was not used: {why}"));
+                notes.push(format!("`{path}` was not used: {why}"));
                 continue;
             }
         };
@@ -370,9 +370,12 @@ impl DockerConfig {
                 continue;
             }
             let held = entry.held();
-            let note = held
-                .is_none()
-                .then(|| format!("the login stored for {key} cannot be read"));
+            let note = held.is_none().then(|| {
+                format!(
+                    "the login stored for `{}` cannot be read",
+                    crate::text::escape(key.as_bytes())
+                )
+            });
             return Login {
                 held,
                 origin: Some(self.own_origin()),

@@ -155,7 +155,7 @@ impl Download {
     fn not_whole(&self, answer: &Answer) -> SourceError {
         SourceError::Malformed {
             what: self.wanted.to_string(),
-            why: format!("{} sent a part although the whole was asked for", answer.host),
+            why: format!("`{}` sent a part although the whole was asked for", answer.host),
         }
     }
 }

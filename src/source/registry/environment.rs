@@ -21,7 +21,7 @@ pub(super) fn login(registry: &str) -> Option<Login> {
     let username = match read(&username) {
         None => ANYONE.to_owned(),
         Some(Ok(name)) => name,
-        Some(Err(why)) => return Some(Login::unusable(format!("{username} was not used: {why}"))),
+        Some(Err(why)) => return Some(Login::unusable(format!("`{username}` was not used: {why}"))),
     };
     Some(match token {
         Ok(token) => Login {
@@ -29,7 +29,7 @@ pub(super) fn login(registry: &str) -> Option<Login> {
             origin: Some(Origin::Environment { variable }),
             note: None,
         },
-        Err(why) => Login::unusable(format!("{variable} was not used: {why}")),
+        Err(why) => Login::unusable(format!("`{variable}` was not used: {why}")),
     })
 }
 

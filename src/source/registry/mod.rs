@@ -132,7 +132,7 @@ impl RegistrySource {
         if is_web_page(received.media_type.as_deref(), &received.bytes) {
             return Err(SourceError::NotAnImage {
                 what: self.reference.to_string(),
-                why: format!("{} answered with a web page", self.client.host()),
+                why: format!("`{}` answered with a web page", self.client.host()),
             });
         }
         Ok(Root {

@@ -243,7 +243,7 @@ impl Transport {
                 why: or(&format!("it answered {}", status.as_u16())),
             },
             StatusCode::NOT_FOUND => SourceError::NotFound {
-                what: format!("{what} on {host}"),
+                what: format!("{what} on `{host}`"),
             },
             _ => SourceError::Status {
                 host,
@@ -347,7 +347,7 @@ impl Body {
             Some(value) => Err(SourceError::Malformed {
                 what: what.to_owned(),
                 why: format!(
-                    "{} sent it with Content-Encoding `{}`, which was not asked for",
+                    "`{}` sent it with Content-Encoding `{}`, which was not asked for",
                     host(&self.url),
                     cut(&text::escape(value.as_bytes()))
                 ),
@@ -400,7 +400,7 @@ fn refused_redirect(request: &Request, to: &Url, why: &str) -> SourceError {
     refused(
         &request.url,
         &request.what,
-        &format!("its redirect to {} is not followed: {why}", host(to)),
+        &format!("its redirect to `{}` is not followed: {why}", host(to)),
     )
 }
 
