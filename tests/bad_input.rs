@@ -261,14 +261,14 @@ mod targets {
         refused(
             &format!("127.0.0.1:{port}/app:1"),
             &[
-                &format!("cannot reach 127.0.0.1:{port}"),
+                &format!("cannot reach `127.0.0.1:{port}`"),
                 "refused",
                 "hint: check",
             ],
         );
         refused(
             "registry.invalid/app:1",
-            &["cannot reach registry.invalid", "hint: check the name"],
+            &["cannot reach `registry.invalid`", "hint: check the name"],
         );
     }
 
@@ -886,7 +886,7 @@ mod usage {
             ),
             (
                 &["--fingerprint-key-file", "none.key"],
-                &["cannot read the key `none.key`", "No such file"],
+                &["cannot read the fingerprint key `none.key`", "No such file"],
             ),
         ] {
             wrong(scan(args.iter().copied()), says);

@@ -415,30 +415,34 @@ fn what_is_wrong_with_a_configuration_is_told_with_its_line_or_key() {
     for (content, why) in [
         (
             "[scan]\nseverity = \"high\"\nno-such-key = 1\n",
-            "line 3: unknown field `no-such-key`",
+            "ci.toml:3: unknown field `no-such-key`",
         ),
         (
             "[scan]\nseverity = \"dire\"\n",
-            "`severity` cannot be `dire`: expected one of",
+            "ci.toml:2: `severity` cannot be `dire`: expected one of",
         ),
-        ("[scan\n", "line 1: "),
+        ("[scan\n", "ci.toml:1: "),
     ] {
         let run = layersift(["scan", "app.tar", "--config", "ci.toml"])
             .file("ci.toml", content)
             .run()
             .expect_code(2);
-        let begin = format!("error: cannot use the configuration `ci.toml`\n  caused by: {why}");
+        let begin = format!("error: {why}");
         assert!(run.stderr.starts_with(&begin), "{}", run.stderr);
     }
 }
 
 #[test]
-fn a_target_that_is_nothing_is_told_without_a_hint_for_images() {
+fn a_target_that_is_nothing_is_told_what_it_could_be() {
     let run = layersift(["scan", "Not An Image"]).run().expect_code(3);
-    let told = "error: cannot scan `Not An Image`\n  caused by: `Not An Image` cannot be used: it is no file, no directory and no \
+    let told = "error: cannot scan `Not An Image`\n  caused by: `Not An Image` is no file, no directory and no \
                 image reference: ";
     assert!(run.stderr.starts_with(told), "{}", run.stderr);
-    assert!(!run.stderr.contains("hint"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("hint: an image is named like"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -500,7 +504,8 @@ fn doctor_tells_what_a_machine_has_and_no_secret() {
       trusted roots  …
     ");
     assert!(
-        rest.contains("\n  a manifest                       8.0 MiB\n"),
+        rest.lines()
+            .any(|line| line.split_whitespace().eq(["a", "manifest", "8.0", "MiB"])),
         "{rest}"
     );
     assert!(rest.ends_with("standard output  not a terminal, no colour, 100 columns\n  standard error   not a terminal, no colour\n"), "{rest}");
@@ -522,6 +527,7 @@ fn doctor_has_nothing_to_tell_of_an_empty_machine() {
       system  …
 
     engines
+      unix://./no-engine.sock  not there (DOCKER_HOST)
       unix:///var/run/docker.sock  …
       unix://~/.docker/run/docker.sock  not there (the usual path of Docker Desktop)
       unix://~/.docker/desktop/docker.sock  not there (the usual path of Docker Desktop on Linux)

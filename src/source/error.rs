@@ -153,7 +153,7 @@ impl SourceError {
             Self::NoSuchFile { .. } => "check the path, and the folder it begins at",
             Self::NoSuchPlatform { .. } => "choose one of these with --platform, or leave it out to scan all",
             Self::NotFound { .. } => {
-                "check the path, or the name and the tag; a private repository may look absent without a login"
+                "check the spelling and the tag; a private repository may look absent without a login"
             }
             Self::Refused { .. } => "log in with `docker login`, or check that the account may pull it",
             Self::Status { status: 429, .. } => {
