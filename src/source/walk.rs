@@ -1036,7 +1036,7 @@ mod tests {
         let other = PlatformSelector::Only(vec!["linux/arm64".parse().unwrap()]);
         assert!(matches!(
             store.resolve(&root, &other),
-            Err(SourceError::NotFound { .. })
+            Err(SourceError::NoSuchPlatform { .. })
         ));
     }
 
