@@ -892,7 +892,7 @@ mod usage {
             wrong(scan(args.iter().copied()), says);
         }
         let short = scan(["--fingerprint-key-file", "short"]).file("short", "abc");
-        wrong(short, &["the fingerprint key is shorter than 16 bytes"]);
+        wrong(short, &["the fingerprint key has 3 bytes, and needs 16 or more"]);
     }
 
     #[test]
