@@ -80,8 +80,14 @@ fn a_deleted_key_is_one_finding_that_names_both_layers() {
         report.images[0].layers[1].created_by.as_deref(),
         Some("COPY .boto /root/.boto # buildkit")
     );
-    assert_eq!(report.images[0].layers[1].findings, [finding.fingerprint.clone()]);
-    assert_eq!(report.images[0].layers[2].hides, [finding.fingerprint.clone()]);
+    assert_eq!(
+        report.images[0].layers[1].findings,
+        std::slice::from_ref(&finding.fingerprint)
+    );
+    assert_eq!(
+        report.images[0].layers[2].hides,
+        std::slice::from_ref(&finding.fingerprint)
+    );
     assert!(report.coverage.complete);
     assert_eq!(
         report.coverage.seen_bytes,

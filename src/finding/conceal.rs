@@ -1,5 +1,5 @@
 //! Replaces secrets in the texts a report quotes from an image: instructions, context lines, paths. Does not touch
-//! the findings' own values, which are [`Secret`](super::Secret)s and redact themselves.
+//! the findings' own values, which are [`Secret`]s and redact themselves.
 
 use aho_corasick::{AhoCorasick, MatchKind};
 

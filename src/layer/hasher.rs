@@ -82,10 +82,8 @@ impl<R: Read> Tee<R> {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
-        let mut block = match Arc::try_unwrap(std::mem::take(&mut self.block)) {
-            Ok(block) => block,
-            Err(_) => Vec::new(),
-        };
+        // Reused unless the hasher still has it.
+        let mut block = Arc::try_unwrap(std::mem::take(&mut self.block)).unwrap_or_default();
         let room = usize::try_from(self.limit.saturating_sub(self.count))
             .unwrap_or(usize::MAX)
             .min(BLOCK);

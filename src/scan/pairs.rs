@@ -128,13 +128,13 @@ fn main_part(rule: &Rule) -> Option<usize> {
     rule.parts.iter().position(|part| !part.optional)
 }
 
-/// How likely two halves belong together by where they stand.
+/// The nearest thing two halves have in common, which says how likely they belong together.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Nearness {
-    SameImage,
-    SameLayer,
-    SameDirectory,
-    SamePlace,
+    Image,
+    Layer,
+    Directory,
+    Place,
 }
 
 fn nearness(a: &Origin, b: &Origin) -> Nearness {
@@ -150,23 +150,23 @@ fn nearness(a: &Origin, b: &Origin) -> Nearness {
             let directory =
                 |path: &[u8]| path[..path.iter().rposition(|byte| *byte == b'/').unwrap_or(0)].to_vec();
             if path == other {
-                Nearness::SamePlace
+                Nearness::Place
             } else if directory(&path.0) == directory(&other.0) {
-                Nearness::SameDirectory
+                Nearness::Directory
             } else if layer == other_layer {
-                Nearness::SameLayer
+                Nearness::Layer
             } else {
-                Nearness::SameImage
+                Nearness::Image
             }
         }
         (Origin::Config { field, .. }, Origin::Config { field: other, .. }) if field == other => {
-            Nearness::SamePlace
+            Nearness::Place
         }
         (
             Origin::Config { .. } | Origin::Manifest { .. },
             Origin::Config { .. } | Origin::Manifest { .. },
-        ) => Nearness::SameDirectory,
-        _ => Nearness::SameImage,
+        ) => Nearness::Directory,
+        _ => Nearness::Image,
     }
 }
 
@@ -236,8 +236,8 @@ fn apart(secret: &Sighting<'_>, id: Option<&Sighting<'_>>) -> Hit {
         let doubtful = |sighting: &Sighting<'_>| sighting.candidate.evidence.contains(&Evidence::Sample);
         hit.occurrence.confidence = match nearness(&id.origin, &secret.origin) {
             _ if doubtful(id) || doubtful(secret) => Confidence::Low,
-            Nearness::SamePlace | Nearness::SameDirectory => Confidence::High,
-            Nearness::SameLayer | Nearness::SameImage => Confidence::Medium.max(hit.occurrence.confidence),
+            Nearness::Place | Nearness::Directory => Confidence::High,
+            Nearness::Layer | Nearness::Image => Confidence::Medium.max(hit.occurrence.confidence),
         };
     }
     hit

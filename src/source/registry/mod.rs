@@ -1,7 +1,7 @@
 //! Registries that speak distribution-spec: a reference → its documents and blobs. Reads only: a registry is sent
 //! nothing but GET, a token server POST too. Keeps nothing on disk.
 //!
-//! [`open`] makes a [`RegistrySource`], [`check`] tries a login, [`inventory`] tells what both would use. Behind them, each
+//! [`open`] makes a [`RegistrySource`], [`check()`] tries a login, [`inventory()`] tells what both would use. Behind them, each
 //! file adds one thing to the one below: `client` (what of a repository is wanted) and `download` (a blob over many
 //! connections), `auth` with `challenge`, `credentials`, `environment` and `helper`, `retry`, `transport` (redirects,
 //! time-outs, caps), `address` (where a request may go), `tls`. The asynchronous side stays
