@@ -79,6 +79,13 @@ pub fn around(
     {
         return Vec::new();
     }
+    let mut masks: Vec<Range<usize>> = secrets
+        .iter()
+        .map(|span| place(span.start)..place(span.end))
+        .collect();
+    let repeated = repetitions(bytes, &masks, first..last);
+    masks.retain(|mask| mask.start < last && mask.end > first);
+    masks.extend(repeated);
     let mut lines = Vec::new();
     let mut delta = -(memchr::memchr_iter(b'\n', &bytes[first..from]).count() as i64);
     let mut line: Vec<u8> = Vec::new();
@@ -114,15 +121,44 @@ pub fn around(
     lines
 }
 
+/// Where `shown` repeats a secret that stands near it, as a comment does below the line it explains.
+fn repetitions(bytes: &[u8], secrets: &[Range<usize>], shown: Range<usize>) -> Vec<Range<usize>> {
+    /// Shorter ones are words of their own.
+    const LEAST: usize = 6;
+    /// Farther ones are left to whoever puts the report together, who knows all of them.
+    const NEAR: usize = 64 * 1024;
+    /// A file with more has nothing to explain.
+    const MOST: usize = 64;
+    secrets
+        .iter()
+        .filter(|secret| secret.start < shown.end + NEAR && secret.end + NEAR > shown.start)
+        .filter_map(|secret| bytes.get(secret.clone()))
+        .filter(|secret| secret.len() >= LEAST)
+        .take(MOST)
+        .flat_map(|secret| {
+            // One that begins before the first line reaches into it.
+            let from = shown.start.saturating_sub(secret.len());
+            let to = (shown.end + secret.len()).min(bytes.len());
+            memchr::memmem::find_iter(&bytes[from..to], secret)
+                .map(move |at| from + at..from + at + secret.len())
+        })
+        .collect()
+}
+
+/// Replaces what looks like a secret: a long run of letters and digits, and the runs that slashes and the like join
+/// to it, for those are in the alphabets of secrets too.
 fn mask_opaque_runs(line: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(line.len());
     let in_run = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'+';
-    for run in line.chunk_by(|a, b| in_run(a) == in_run(b)) {
-        let opaque = run.len() >= OPAQUE_RUN
-            && in_run(&run[0])
-            && run.iter().any(u8::is_ascii_digit)
-            && run.iter().any(u8::is_ascii_alphabetic);
-        out.extend_from_slice(if opaque { MASK.as_bytes() } else { run });
+    let joins = |byte: &u8| in_run(byte) || matches!(byte, b'/' | b'-' | b'_' | b'=');
+    let is_mixed = |run: &[u8]| run.iter().any(u8::is_ascii_digit) && run.iter().any(u8::is_ascii_alphabetic);
+    for joined in line.chunk_by(|a, b| joins(a) == joins(b)) {
+        let runs = || joined.chunk_by(|a, b| in_run(a) == in_run(b));
+        let is_opaque = runs().any(|run| run.len() >= OPAQUE_RUN && is_mixed(run));
+        for run in runs() {
+            let is_part = is_opaque && run.len() >= OPAQUE_RUN / 4 && is_mixed(run);
+            out.extend_from_slice(if is_part { MASK.as_bytes() } else { run });
+        }
     }
     out
 }
@@ -190,6 +226,24 @@ mod tests {
         assert_eq!(
             shown("k=x1 t=abcdefgh12345678\n", &["x1"]),
             lines(&[(0, "k=**** t=****")])
+        );
+    }
+
+    #[test]
+    fn a_secret_that_a_comment_repeats_is_replaced_there_too() {
+        let secret = "aB3/dE6+gH";
+        assert_eq!(
+            shown(&format!("key={secret}\n# {secret} {secret}\n"), &[secret]),
+            lines(&[(0, "key=****"), (1, "# **** ****")])
+        );
+    }
+
+    #[test]
+    fn what_slashes_join_to_such_a_run_is_replaced_with_it() {
+        let other = "Zq7hRxjV0e/utX435bmzIuVu3014f0/tD4g";
+        assert_eq!(
+            shown(&format!("k=x1 o={other} lib/x86_64\n"), &["x1"]),
+            lines(&[(0, "k=**** o=****/****/**** lib/x86_64")])
         );
     }
 
