@@ -199,14 +199,6 @@ impl<'r, 'a: 'r> Pass<'r, 'a> {
         }
         self.codec = decoder.codec();
         loop {
-            if self.reader.cancelled.load(Ordering::Relaxed) {
-                self.lose(
-                    "interrupted",
-                    None,
-                    "the scan was ended before the layer was read".to_owned(),
-                );
-                return Ok(());
-            }
             let step = decoder.step(windower.space(), &mut piece)?;
             let stored = decoder.inner().count;
             self.progress.stored(stored - told);
@@ -239,6 +231,15 @@ impl<'r, 'a: 'r> Pass<'r, 'a> {
                     self.ended = true;
                     return Ok(());
                 }
+            }
+            // Behind the step, not before it: what arrived is searched.
+            if self.reader.cancelled.load(Ordering::Relaxed) {
+                self.lose(
+                    "interrupted",
+                    None,
+                    "the scan was ended before the layer was read".to_owned(),
+                );
+                return Ok(());
             }
         }
     }

@@ -131,7 +131,9 @@ impl Policy {
         let verdict = Verdict {
             failing: (0..report.findings.len()).collect(),
             incomplete: is_incomplete(&report, self.strict),
-            unresolved: !report.targets.is_empty()
+            // Of a run that was ended, nobody knows what would have been resolved.
+            unresolved: !report.interrupted
+                && !report.targets.is_empty()
                 && report.targets.iter().all(|target| target.failure.is_some()),
             left_out: Filter::ALL
                 .into_iter()

@@ -252,7 +252,12 @@ impl<'s> Assembler<'s> {
                 Some(image),
             );
         }
-        if self.counted.insert(layer.blob.to_string()) {
+        // A digest is the same blob everywhere, a member's name is one in its own archive only.
+        let blob = match &layer.blob {
+            BlobKey::Digest(digest) => digest.to_string(),
+            BlobKey::Member(_) => format!("{} {}", self.targets.len(), layer.blob),
+        };
+        if self.counted.insert(blob) {
             self.counters.blobs += 1;
             self.counters.stored_bytes += record.stored_bytes;
             self.counters.entries += record.framing.entries;
