@@ -31,7 +31,8 @@ struct Place {
 impl ArchiveSource {
     /// Indexes the archive at `path`. Of several images, those called `choice` are meant, all where it is `None`.
     ///
-    /// *Errors*: [`SourceError::NotAnImage`] where the file is no tar. *Cost*: one read and one seek per member.
+    /// *Errors*: [`SourceError::NotAnImage`] where the file is no tar, or holds neither a document that lists images nor
+    /// any part of one. *Cost*: one read and one seek per member.
     pub fn open(path: &Path, choice: Option<String>, limits: &Limits) -> Result<Self, SourceError> {
         let unreadable = |source| SourceError::Io {
             what: escaped(path),
@@ -66,6 +67,10 @@ impl ArchiveSource {
         if !members.is_tar() || members.is_empty() {
             return Err(not_an_image(path, "it is no tar archive"));
         }
+        let lists = ["manifest.json", "index.json", "repositories"];
+        if !lists.iter().any(|name| names.has(name)) && !names.files().into_iter().any(saved::is_part) {
+            return Err(not_an_image(path, saved::NO_LIST));
+        }
         let odd = saved::archive_problems(&names.duplicates, members.is_truncated(), members.is_damaged());
         problems.extend(odd);
         Ok(Self {
@@ -78,7 +83,13 @@ impl ArchiveSource {
 
     /// What wrote it, by its documents: `docker-archive` or `oci-archive`.
     pub fn kind(&self) -> &'static str {
-        match self.names.has("manifest.json") || self.names.has("repositories") {
+        let is_layout = || self.names.files().iter().any(|name| name.starts_with(b"blobs/"));
+        let is_docker = match self.names.has("index.json") {
+            true => self.names.has("manifest.json") || self.names.has("repositories"),
+            // It may end before its documents.
+            false => self.names.has("manifest.json") || !is_layout(),
+        };
+        match is_docker {
             true => "docker-archive",
             false => "oci-archive",
         }

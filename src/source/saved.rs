@@ -97,7 +97,7 @@ pub(super) fn resolve(
         (false, false, true) => saved.tagged(),
         (false, false, false) => Err(SourceError::NotAnImage {
             what: archive.label(),
-            why: "it holds neither `manifest.json` nor `index.json`".to_owned(),
+            why: NO_LIST.to_owned(),
         }),
         (false, true, _) => Ok(()),
     };
@@ -243,7 +243,7 @@ fn remains(walk: &Walk<'_>, archive: &dyn Archive) -> Option<Resolved> {
 }
 
 /// Whether a member has a name that blobs, layers and configurations have, and nothing else.
-fn is_part(name: &[u8]) -> bool {
+pub(super) fn is_part(name: &[u8]) -> bool {
     if matches!(key_of(name), BlobKey::Digest(_)) || name.ends_with(b"/layer.tar") {
         return true;
     }
@@ -525,6 +525,8 @@ pub(super) fn archive_problems(duplicates: &[Vec<u8>], is_truncated: bool, is_da
         .collect()
 }
 
+/// Why an archive is no image.
+pub(super) const NO_LIST: &str = "it holds neither `manifest.json` nor `index.json`";
 const INDEX: &str = "index.json";
 const MANIFEST: &str = "manifest.json";
 const REPOSITORIES: &str = "repositories";
