@@ -61,11 +61,14 @@ pub(super) enum ColorChoice {
 
 const SCAN_HELP: &str = "\
 Targets:
-  alpine:3.20, ghcr.io/acme/app@sha256:…   an image of the engine here (Docker, Podman), or else of its registry; docker://REF,
-                                           docker-daemon:REF and podman:REF say which outright, and so does --from
-  ./image.tar                              an archive: docker save, podman save, OCI; docker-archive:FILE, oci-archive:FILE
-  ./layout, oci:DIR[:TAG|@DIGEST]          an OCI layout directory
-  -                                        an archive on standard input: docker save app | layersift scan -
+  alpine:3.20, ghcr.io/acme/app@sha256:…  an image of the engine here (Docker, Podman), or else
+                                          of its registry; docker://REF, docker-daemon:REF and
+                                          podman:REF say which outright, and so does --from
+  ./image.tar                             an archive of `docker save`, `podman save` or in OCI form
+                                          (or docker-archive:FILE[:NAME], oci-archive:FILE[:NAME])
+  ./layout                                an OCI layout directory (or oci:DIR[:NAME|@DIGEST])
+  -                                       an archive on standard input:
+                                          docker save app | layersift scan -
 
 Exit codes:
   0  everything was scanned, and nothing is at or above the thresholds
