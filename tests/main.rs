@@ -3,6 +3,8 @@
 
 /// What is wrong, damaged or not there.
 mod bad_input;
+/// What it does from its options to its reports.
+mod behaviour;
 /// Commands that scan nothing: completions, manual pages, logins, what a machine has.
 mod cli;
 /// A key that a later layer hides, in every disguise.

@@ -64,12 +64,6 @@ pub fn around(
         }
     }
 
-    let masks: Vec<Range<usize>> = secrets
-        .iter()
-        .map(|span| place(span.start)..place(span.end))
-        .filter(|mask| mask.start < last && mask.end > first)
-        .collect();
-
     // Binary content has no lines to show.
     if bytes[first..last]
         .iter()
