@@ -241,10 +241,17 @@ fn squashed_and_multi_stage_images_are_clean() {
 fn readme_image() -> Image {
     let (text, ..) = boto();
     base()
-        .layer([file("usr/local/bin/upload", "#!/bin/sh\nexec gsutil cp \"$1\" gs://uploads/\n").mode(0o755)])
+        .layer([file(
+            "usr/local/bin/upload",
+            "#!/bin/sh\nexec gsutil cp \"$1\" gs://uploads/\n",
+        )
+        .mode(0o755)])
         .created_by("COPY upload /usr/local/bin/upload # buildkit")
         .packed(Packing::Gzip)
-        .layer([directory("root").mode(0o700), file("root/.boto", &text).mode(0o600).mtime(1_612_049_051)])
+        .layer([
+            directory("root").mode(0o700),
+            file("root/.boto", &text).mode(0o600).mtime(1_612_049_051),
+        ])
         .created_by("COPY ci/boto.cfg /root/.boto # buildkit")
         .packed(Packing::Gzip)
         .layer([whiteout("root/.boto")])

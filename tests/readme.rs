@@ -8,7 +8,9 @@ const README: &str = include_str!("../README.md");
 
 /// The text of the fenced block behind `heading`.
 fn block<'r>(fence: &str, after: &str) -> &'r str {
-    let rest = &README[README.find(after).unwrap_or_else(|| panic!("the README says {after:?}"))..];
+    let rest = &README[README
+        .find(after)
+        .unwrap_or_else(|| panic!("the README says {after:?}"))..];
     let begin = rest.find(fence).expect("a block follows") + fence.len();
     rest[begin..].split("\n```").next().expect("the block ends")
 }
@@ -21,8 +23,15 @@ fn the_first_command_prints_what_the_readme_shows() {
         .run()
         .expect_code(1);
     let mut lines = run.text().lines();
-    for shown in block("```text\n", "prints the finding").lines().filter(|line| !line.trim().is_empty() && line.trim() != "…") {
-        assert!(lines.any(|line| line == shown), "the README shows a line that is not there (or not in order): {shown:?}\n{}", run.text());
+    for shown in block("```text\n", "prints the finding")
+        .lines()
+        .filter(|line| !line.trim().is_empty() && line.trim() != "…")
+    {
+        assert!(
+            lines.any(|line| line == shown),
+            "the README shows a line that is not there (or not in order): {shown:?}\n{}",
+            run.text()
+        );
     }
 }
 
@@ -31,8 +40,14 @@ fn the_readme_lists_the_exit_codes_the_help_lists() {
     let help = layersift(["scan", "--help"]).run().expect_code(0);
     for code in ["0", "1", "2", "3", "4", "5"] {
         let row = format!("| `{code}` |");
-        assert!(README.contains(&row), "the README has no row for exit code {code}");
-        assert!(help.text().contains(&format!("\n  {code}  ")), "the help has no line for exit code {code}");
+        assert!(
+            README.contains(&row),
+            "the README has no row for exit code {code}"
+        );
+        assert!(
+            help.text().contains(&format!("\n  {code}  ")),
+            "the help has no line for exit code {code}"
+        );
     }
 }
 
@@ -42,6 +57,10 @@ fn every_source_and_format_is_in_the_readme() {
         assert!(README.contains(row.form), "`{}` is missing", row.form);
     }
     for format in layersift::report::TABLE {
-        assert!(README.contains(&format!("`{}`", format.name)), "`{}` is missing", format.name);
+        assert!(
+            README.contains(&format!("`{}`", format.name)),
+            "`{}` is missing",
+            format.name
+        );
     }
 }

@@ -76,7 +76,11 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
     });
     let more_in_file = (before - candidates.len()) as u64;
 
-    let mut lines = Lines { bytes, start, last: (0, start, Tally::default()) };
+    let mut lines = Lines {
+        bytes,
+        start,
+        last: (0, start, Tally::default()),
+    };
     let masks = secret_spans(&candidates);
     let found = candidates
         .into_iter()

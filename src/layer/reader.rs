@@ -84,7 +84,8 @@ impl<'a> LayerReader<'a> {
     /// about 8 MiB for the layer itself, and what the scan's budget allows in flight.
     pub fn read(&self, blob: &mut (dyn Read + Send), claims: Claims, progress: &dyn Progress) -> LayerRecord {
         std::thread::scope(|scope| {
-            let (sender, hasher) = hasher::start(scope, claims.digest, claims.diff_id.unwrap_or(Algorithm::Sha256));
+            let (sender, hasher) =
+                hasher::start(scope, claims.digest, claims.diff_id.unwrap_or(Algorithm::Sha256));
             let merger = Mutex::new(Merger::new(self.limits));
             let limit = claims.size.map_or(u64::MAX, |size| size.saturating_add(1));
             let mut pass = Pass {
@@ -117,7 +118,14 @@ impl<'a> LayerReader<'a> {
             drop(tee);
             let read = pass.outcome();
             let merged = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
-            record(self.matcher, read, framed, merged, stored_bytes, hasher.join().ok())
+            record(
+                self.matcher,
+                read,
+                framed,
+                merged,
+                stored_bytes,
+                hasher.join().ok(),
+            )
         })
     }
 
@@ -259,7 +267,8 @@ impl<'r, 'a: 'r> Pass<'r, 'a> {
         self.reader.search(&cut, &merger);
         let merger = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
         if self.asides.len() < self.reader.limits.findings {
-            self.asides.extend(settled(self.reader.matcher, merger.candidates));
+            self.asides
+                .extend(settled(self.reader.matcher, merger.candidates));
         }
     }
 

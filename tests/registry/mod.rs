@@ -1,6 +1,7 @@
 //! The registry source against scripted servers and real ones.
 
 mod blobs;
+mod certificates;
 mod logins;
 mod manifests;
 mod real;

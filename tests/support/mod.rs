@@ -7,6 +7,7 @@ pub mod registry;
 pub mod scripted;
 pub mod secrets;
 pub mod tar;
+pub mod tls;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

@@ -1,5 +1,5 @@
-//! A scripted HTTP/1.1 server on loopback: each request is answered by a function, down to where the connection
-//! breaks. It records every request and fails the test on any that could write.
+//! A scripted HTTP/1.1 server on loopback, with TLS or without: each request is answered by a function, down to where
+//! the connection breaks. It records every request and fails the test on any that could write.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write};
@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use layersift::oci::Digest;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -58,6 +59,8 @@ pub struct Reply {
     body: Vec<u8>,
     framing: Framing,
     then: Then,
+    /// Whether the body is left out, its length told.
+    is_head: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +85,7 @@ impl Reply {
             body: Vec::new(),
             framing: Framing::Length,
             then: Then::Continue,
+            is_head: false,
         }
     }
 
@@ -135,7 +139,7 @@ impl Reply {
     }
 
     /// Writes the answer; `false` where the connection is to be closed.
-    fn write(&self, stream: &mut TcpStream, stopped: &AtomicBool) -> io::Result<bool> {
+    fn write(&self, stream: &mut dyn Write, stopped: &AtomicBool) -> io::Result<bool> {
         if let Then::Raw = self.then {
             stream.write_all(&self.body)?;
             return Ok(false);
@@ -152,6 +156,9 @@ impl Reply {
         }
         head.push_str("\r\n");
         stream.write_all(head.as_bytes())?;
+        if self.is_head {
+            return Ok(true);
+        }
         let sent = match self.then {
             Then::Cut(after) | Then::Stall(after) => &self.body[..after.min(self.body.len())],
             _ => &self.body[..],
@@ -203,6 +210,22 @@ impl Server {
 
     /// The same, on another address of loopback.
     pub fn bind(address: &str, answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listen(address, None, answer)
+    }
+
+    /// The same, with TLS.
+    pub fn tls(
+        config: impl Into<Arc<ServerConfig>>,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen("127.0.0.1:0", Some(config.into()), answer)
+    }
+
+    fn listen(
+        address: &str,
+        tls: Option<Arc<ServerConfig>>,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let server = Self {
             host: listener.local_addr().unwrap().to_string(),
@@ -217,9 +240,17 @@ impl Server {
                     return;
                 }
                 let (seen, stopped, answer) = (Arc::clone(&seen), Arc::clone(&stopped), Arc::clone(&answer));
+                let tls = tls.clone();
                 thread::spawn(move || {
+                    let stream = stream.unwrap();
                     // A client that goes away is part of many tests.
-                    let _ = serve(stream.unwrap(), &seen, &stopped, &*answer);
+                    let _ = match tls {
+                        None => serve(stream, &seen, &stopped, &*answer),
+                        Some(config) => {
+                            let connection = ServerConnection::new(config).unwrap();
+                            serve(StreamOwned::new(connection, stream), &seen, &stopped, &*answer)
+                        }
+                    };
                 });
             }
         });
@@ -286,15 +317,36 @@ impl Drop for Server {
     }
 }
 
+/// A connection that can be ended on our side.
+trait Connection: io::Read + Write {
+    fn socket(&self) -> &TcpStream;
+
+    /// Says that nothing more comes, so that what the client still sends can be read.
+    fn end(&mut self) -> io::Result<()> {
+        self.socket().shutdown(Shutdown::Write)
+    }
+}
+
+impl Connection for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Connection for StreamOwned<ServerConnection, TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        &self.sock
+    }
+}
+
 fn serve(
-    stream: TcpStream,
+    stream: impl Connection,
     seen: &Mutex<Vec<Request>>,
     stopped: &AtomicBool,
     answer: &dyn Fn(&Request) -> Reply,
 ) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut writer = stream;
+    stream.socket().set_nodelay(true)?;
+    let mut reader = BufReader::new(stream);
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
@@ -329,10 +381,13 @@ fn serve(
             seen.push(request.clone());
             request
         };
-        if !answer(&request).write(&mut writer, stopped)? {
-            let _ = writer.shutdown(Shutdown::Write);
+        let mut reply = answer(&request);
+        reply.is_head = request.method == "HEAD";
+        if !reply.write(reader.get_mut(), stopped)? {
+            let _ = reader.get_mut().end();
             // What the client still sends is read, or its loss would reset the connection and take the answer along.
-            writer.set_read_timeout(Some(Duration::from_millis(200)))?;
+            let pause = Some(Duration::from_millis(200));
+            reader.get_ref().socket().set_read_timeout(pause)?;
             let _ = io::copy(&mut reader, &mut io::sink());
             return Ok(());
         }

@@ -391,14 +391,15 @@ mod tests {
             trusted_realms: vec!["chosen.example.net".into()],
             ..RegistryOptions::default()
         };
-        let transport = Transport::new(&options).unwrap();
+        let registry: Url = registry.parse().unwrap();
+        let transport = Transport::new(&options, &registry).unwrap();
         let auth = Auth::new(account, &options);
         let bearer = Bearer {
             realm: realm.into(),
             service: None,
             scope: None,
         };
-        auth.realm(&transport, &registry.parse().unwrap(), &bearer)
+        auth.realm(&transport, &registry, &bearer)
             .map(|(_, reach)| reach)
             .map_err(|error| error.to_string())
     }

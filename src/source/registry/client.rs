@@ -61,7 +61,10 @@ impl Client {
         let candidates = candidates(&account.registry, &options.insecure)?;
         Ok(Self {
             limits: options.limits.clone(),
-            transport: Transport::new(options)?,
+            transport: Transport::new(
+                options,
+                candidates.last().expect("there is at least one candidate"),
+            )?,
             gates: Gates::default(),
             backoff: options.backoff,
             repository: account.repository.clone(),
@@ -185,6 +188,8 @@ impl Client {
                     first_fault.get_or_insert(self.transport.failure(answer, &request).await);
                 }
                 Ok(_) => return Ok(base.clone()),
+                // A certificate that is not good says more than plain text on a port that speaks TLS.
+                Err(fault @ Fault::Lasting(_)) => first_fault = Some(fault),
                 Err(fault) => {
                     first_fault.get_or_insert(fault);
                 }

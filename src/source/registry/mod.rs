@@ -42,6 +42,11 @@ pub struct RegistryOptions {
     pub docker_config: Option<PathBuf>,
     /// PEM files with certificates to trust besides the system's.
     pub authorities: Vec<PathBuf>,
+    /// Shown to the registry, and to no other host, where it asks for a certificate.
+    pub client_certificate: Option<ClientCertificate>,
+    /// The folder that has for each host a folder `HOST[:PORT]` with authorities (`*.crt`) and a client certificate
+    /// (`*.cert` with its `*.key`); `None` for those of Docker and Podman in `/etc`.
+    pub certificates: Option<PathBuf>,
     /// Hosts, with or without port, that may be spoken to without TLS where it does not work.
     pub insecure: Vec<String>,
     /// Hosts of token servers that may be on another site than the registry.
@@ -50,6 +55,15 @@ pub struct RegistryOptions {
     pub limits: Limits,
     /// Pauses between tries.
     pub backoff: Backoff,
+}
+
+/// A certificate that says who the client is. Its key is not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The PEM file of the certificate and those that lead to its authority.
+    pub certificate: PathBuf,
+    /// The PEM file of its private key.
+    pub key: PathBuf,
 }
 
 /// Prepares to read from the registry of `reference`. No request is made yet.

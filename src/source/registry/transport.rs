@@ -1,8 +1,9 @@
 //! One HTTP request → its answer: which client it goes through, time-outs, redirects, capped bodies, and errors
 //! without URLs. Knows nothing of manifests or blobs. Sends GET, and POST for the one form a token server takes.
 
+use std::collections::HashMap;
 use std::error::Error as _;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,24 +15,32 @@ use reqwest::{Client, Response, StatusCode, redirect};
 use tokio::time::Instant;
 use url::Url;
 
+use super::RegistryOptions;
 use super::address::{self, Reach, Resolver, Seen};
 use super::retry::{self, Fault};
-use super::{RegistryOptions, tls};
+use super::tls::Certificates;
 use crate::limits::{LimitHit, Limits};
 use crate::source::SourceError;
 use crate::text;
 
-/// Sends requests, by way of a client for each reach.
+/// Sends requests, by way of a client for each reach and each host that has certificates of its own.
 #[derive(Debug)]
 pub(super) struct Transport {
     limits: Limits,
-    tls: rustls::ClientConfig,
+    certificates: Certificates,
     seen: Seen,
-    clients: [OnceLock<Client>; CLIENTS],
+    clients: Mutex<HashMap<Route, Client>>,
 }
 
-/// One for each reach, one for this machine past any proxy.
-const CLIENTS: usize = 5;
+/// What requests have in common that may go through one client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Route {
+    /// The host, where connections to it are like no others.
+    host: Option<String>,
+    reach: Reach,
+    /// Past any proxy.
+    direct: bool,
+}
 
 /// Bytes that have to arrive within one idle time-out, lest a drip of single bytes hold a scan up for ever.
 const DRIP_BYTES: u64 = 16 * 1024;
@@ -80,13 +89,20 @@ pub(super) struct Answer {
 }
 
 impl Transport {
-    pub(super) fn new(options: &RegistryOptions) -> Result<Self, SourceError> {
-        Ok(Self {
+    /// Prepares to ask the registry at `registry`.
+    pub(super) fn new(options: &RegistryOptions, registry: &Url) -> Result<Self, SourceError> {
+        let registry = host(registry);
+        let transport = Self {
             limits: options.limits.clone(),
-            tls: tls::config(&options.authorities)?,
+            certificates: Certificates::read(options, &registry)?,
             seen: Seen::default(),
-            clients: Default::default(),
-        })
+            clients: Mutex::default(),
+        };
+        // What is wrong with a file is told at once rather than with the first request.
+        if transport.certificates.has(&registry) {
+            transport.certificates.config(Some(&registry))?;
+        }
+        Ok(transport)
     }
 
     /// Whether the host of `url` is on a loopback or private address, as far as is known.
@@ -152,18 +168,23 @@ impl Transport {
         }
     }
 
-    fn client(&self, url: &Url, reach: Reach) -> Result<&Client, SourceError> {
+    fn client(&self, url: &Url, reach: Reach) -> Result<Client, SourceError> {
         // A proxy cannot reach this machine's own ports, whatever the environment says of it.
         let direct = address::is_loopback(url);
-        let index = if direct { CLIENTS - 1 } else { reach as usize };
-        if let Some(client) = self.clients[index].get() {
-            return Ok(client);
+        let name = host(url);
+        let route = Route {
+            host: Some(name).filter(|name| url.scheme() == "https" && self.certificates.has(name)),
+            reach: if direct { Reach::Local } else { reach },
+            direct,
+        };
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&route) {
+            return Ok(client.clone());
         }
-        let reach = if direct { Reach::Local } else { reach };
         let mut builder = Client::builder()
-            .tls_backend_preconfigured(self.tls.clone())
+            .tls_backend_preconfigured(self.certificates.config(route.host.as_deref())?)
             .dns_resolver(Arc::new(Resolver {
-                reach,
+                reach: route.reach,
                 seen: self.seen.clone(),
             }))
             .redirect(redirect::Policy::none())
@@ -178,7 +199,8 @@ impl Transport {
             host: host(url),
             why: describe(error),
         })?;
-        Ok(self.clients[index].get_or_init(|| client))
+        clients.insert(route, client.clone());
+        Ok(client)
     }
 
     /// Reads a body that is a document, up to `cap` bytes.
@@ -424,12 +446,8 @@ pub(super) fn unreachable(url: &Url, error: reqwest::Error) -> Fault {
 /// Whether a connection failed for a cause that stays: a certificate, or an address out of reach.
 fn is_lasting(error: &reqwest::Error) -> bool {
     causes(error).any(|cause| {
-        let tls = cause.downcast_ref::<rustls::Error>().or_else(|| {
-            let io = cause.downcast_ref::<std::io::Error>()?;
-            io.get_ref()?.downcast_ref::<rustls::Error>()
-        });
         matches!(
-            tls,
+            tls_error(cause),
             Some(
                 rustls::Error::InvalidCertificate(_)
                     | rustls::Error::NoCertificatesPresented
@@ -438,6 +456,15 @@ fn is_lasting(error: &reqwest::Error) -> bool {
             )
         ) || cause.is::<address::OutOfReach>()
     })
+}
+
+/// The TLS error inside of `error`, which the layers between wrap in I/O errors that do not name it as their source.
+fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    if let Some(tls) = error.downcast_ref() {
+        return Some(tls);
+    }
+    let io: &'e std::io::Error = error.downcast_ref()?;
+    tls_error(io.get_ref()?)
 }
 
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
