@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use serde::Deserialize;
 
 use super::args::ScanArgs;
@@ -31,6 +31,10 @@ struct ScanTable {
     strict: bool,
     insecure: Vec<String>,
     trusted_realm: Vec<String>,
+    mirror: Vec<String>,
+    client_cert: Option<PathBuf>,
+    client_key: Option<PathBuf>,
+    certs_dir: Option<PathBuf>,
     jobs: Option<usize>,
 }
 
@@ -60,6 +64,7 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
         &path,
         "trusted-realm",
     )?;
+    fill(&mut args.mirror, &table.mirror, &path, "mirror")?;
     if args.min_confidence.is_none() {
         args.min_confidence = table
             .min_confidence
@@ -72,9 +77,22 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
             .map(|text| parse(&text, &path, "severity"))
             .transpose()?;
     }
+    // A file names others relative to itself, so that it means the same from every folder.
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if table.client_cert.is_some() != table.client_key.is_some() {
+        bail!(
+            "{}: `client-cert` and `client-key` need each other",
+            path.display()
+        );
+    }
+    if args.client_cert.is_none() {
+        args.client_cert = table.client_cert.map(|file| folder.join(file));
+        args.client_key = table.client_key.map(|file| folder.join(file));
+    }
+    if args.certs_dir.is_none() {
+        args.certs_dir = table.certs_dir.map(|certificates| folder.join(certificates));
+    }
     if args.rules.is_empty() {
-        // A file names others relative to itself, so that it means the same from every folder.
-        let folder = path.parent().unwrap_or(Path::new(""));
         args.rules = table.rules.iter().map(|rules| folder.join(rules)).collect();
     }
     args.strict |= table.strict;

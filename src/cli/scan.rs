@@ -19,7 +19,7 @@ use crate::policy::{Policy, Verdict};
 use crate::report::{self, Format, Output, Settings};
 use crate::rules::{RuleId, RuleSet};
 use crate::scan::{Scan, Target};
-use crate::source::registry::Credentials;
+use crate::source::registry::{ClientCertificate, Credentials};
 use crate::source::{self, OpenOptions};
 
 /// The environment variable that holds the key of fingerprints.
@@ -206,6 +206,16 @@ fn open_options(args: &ScanArgs) -> anyhow::Result<OpenOptions> {
     };
     options.registry.insecure = args.insecure.clone();
     options.registry.trusted_realms = args.trusted_realm.clone();
+    let mirrors = args.mirror.iter();
+    options.registry.mirrors = mirrors
+        .map(|mirror| (mirror.host.clone(), mirror.url.clone()))
+        .collect();
+    options.registry.client_certificate = args
+        .client_cert
+        .clone()
+        .zip(args.client_key.clone())
+        .map(|(certificate, key)| ClientCertificate { certificate, key });
+    options.registry.certificates = args.certs_dir.clone();
     if let Some(username) = &args.username {
         if args.targets.iter().any(|target| target == "-") {
             bail!("standard input cannot be both an image (`-`) and a password (`--password-stdin`)");

@@ -50,6 +50,18 @@ pub trait Source: Send + Sync {
     fn parallel(&self) -> usize {
         4
     }
+
+    /// Tells the source that what it gave last as `key` was not what the digest says. True where it can be had from
+    /// elsewhere, so that opening it once more is worth it.
+    fn distrust(&self, _key: &BlobKey) -> bool {
+        false
+    }
+
+    /// What has come up so far that lost nothing and should be in the report: a mirror that failed, a warning of the
+    /// registry.
+    fn notes(&self) -> Vec<Problem> {
+        Vec::new()
+    }
 }
 
 /// A source that can be read once, from its beginning to its end.

@@ -4,6 +4,7 @@ mod blobs;
 mod certificates;
 mod logins;
 mod manifests;
+mod mirrors;
 mod real;
 mod redirects;
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 use layersift::oci::Digest;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use super::image::Images;
+
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -402,6 +404,24 @@ pub struct Repository {
 }
 
 impl Repository {
+    /// Everything of `images`, the first of them under the tag `1`.
+    pub fn of(images: &Images) -> Self {
+        let mut repository = Self::default();
+        let layout = images.oci_layout();
+        for (_, bytes) in layout.iter().filter(|(path, _)| path.starts_with("blobs/")) {
+            repository.blob(bytes.clone());
+            // What it is called does not matter: what names a manifest by its digest says what it is.
+            let digest = Digest::of(bytes);
+            repository.manifest(digest.as_str(), "", bytes.clone());
+        }
+        let index: serde_json::Value = serde_json::from_slice(&layout["index.json"]).unwrap();
+        let first = &index["manifests"][0];
+        let text = |key: &str| first[key].as_str().unwrap().to_owned();
+        let path = format!("blobs/{}", text("digest").replace(':', "/"));
+        repository.manifest("1", &text("mediaType"), layout[&path].clone());
+        repository
+    }
+
     /// Adds a blob and returns its digest.
     pub fn blob(&mut self, bytes: impl Into<Vec<u8>>) -> Digest {
         let bytes = bytes.into();

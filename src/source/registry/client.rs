@@ -4,22 +4,23 @@
 use std::sync::Arc;
 
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use tokio::sync::{OnceCell, Semaphore};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, WARNING};
+use tokio::sync::OnceCell;
 use url::Url;
 
+use super::RegistryOptions;
 use super::address::{self, Reach};
 use super::auth::Auth;
 use super::challenge;
 use super::credentials::Account;
+use super::notes::{self, Notes};
 use super::retry::{Backoff, Fault, Gates, Tries};
-use super::transport::{Answer, Request, Transport};
-use super::{RegistryOptions, download};
+use super::transport::{self, Answer, Request, Transport};
 use crate::limits::Limits;
-use crate::oci::{Descriptor, Digest, Reference};
+use crate::oci::{Digest, Reference};
 use crate::source::SourceError;
 
-/// The registry of one repository.
+/// One repository of one registry, or of a mirror.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) limits: Limits,
@@ -27,12 +28,22 @@ pub(super) struct Client {
     pub(super) gates: Gates,
     backoff: Backoff,
     auth: Auth,
-    repository: String,
+    account: Account,
+    /// The registry that this is a mirror of. *Source*: distribution-spec, "Proxying".
+    mirrored: Option<String>,
+    notes: Arc<Notes>,
     /// Where the registry may be: with and without TLS where both are allowed, in the order of trying.
     candidates: Vec<Url>,
     base: OnceCell<Url>,
-    /// One permit for each download at a time.
-    pub(super) slots: Arc<Semaphore>,
+    host: String,
+}
+
+impl Received {
+    /// Whether it is a page for people, such as the form to log in at a captive portal.
+    pub(super) fn is_web_page(&self) -> bool {
+        self.media_type.as_deref() == Some("text/html")
+            || self.bytes.trim_ascii_start().first() == Some(&b'<')
+    }
 }
 
 /// What of a repository is wanted.
@@ -50,7 +61,11 @@ pub(super) struct Received {
 }
 
 impl Client {
-    pub(super) fn new(reference: &Reference, options: &RegistryOptions) -> Result<Self, SourceError> {
+    pub(super) fn new(
+        reference: &Reference,
+        options: &RegistryOptions,
+        notes: &Arc<Notes>,
+    ) -> Result<Self, SourceError> {
         let account = Account {
             registry: match reference.registry() {
                 "index.docker.io" | "registry-1.docker.io" => "docker.io".into(),
@@ -59,20 +74,78 @@ impl Client {
             repository: reference.repository().into(),
         };
         let candidates = candidates(&account.registry, &options.insecure)?;
+        Self::at(candidates, account, options, notes)
+    }
+
+    /// The same repository at a mirror, which is sent neither the login nor the certificate of the registry.
+    pub(super) fn mirror(
+        &self,
+        url: &Url,
+        options: &RegistryOptions,
+        notes: &Arc<Notes>,
+    ) -> Result<Self, SourceError> {
+        let host = transport::host(url);
+        let malformed = |why: &str| SourceError::Malformed {
+            what: format!("the mirror {host}"),
+            why: why.to_owned(),
+        };
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(malformed("it is not an http or https URL"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(malformed(
+                "a login in a URL is not used: store it for the mirror's host",
+            ));
+        }
+        let path = url.path().trim_matches('/');
+        let account = Account {
+            registry: host,
+            repository: match path {
+                "" => self.account.repository.clone(),
+                path => format!("{path}/{}", self.account.repository),
+            },
+        };
+        let mut options = RegistryOptions {
+            credentials: None,
+            client_certificate: None,
+            ..options.clone()
+        };
+        // There is somewhere else to go.
+        options.limits.tries = options.limits.tries.min(2);
+        let mut base = url.clone();
+        base.set_path("/");
+        base.set_query(None);
+        base.set_fragment(None);
+        let mut client = Self::at(vec![base], account, &options, notes)?;
+        client.mirrored = Some(self.account.registry.clone());
+        Ok(client)
+    }
+
+    fn at(
+        candidates: Vec<Url>,
+        account: Account,
+        options: &RegistryOptions,
+        notes: &Arc<Notes>,
+    ) -> Result<Self, SourceError> {
+        let first = candidates.last().expect("there is at least one candidate");
         Ok(Self {
             limits: options.limits.clone(),
-            transport: Transport::new(
-                options,
-                candidates.last().expect("there is at least one candidate"),
-            )?,
+            transport: Transport::new(options, first)?,
             gates: Gates::default(),
             backoff: options.backoff,
-            repository: account.repository.clone(),
-            auth: Auth::new(account, options),
+            auth: Auth::new(account.clone(), options),
+            account,
+            mirrored: None,
+            notes: Arc::clone(notes),
+            host: transport::host(first),
             candidates,
             base: OnceCell::new(),
-            slots: Arc::new(Semaphore::new(options.limits.downloads_per_host.max(1))),
         })
+    }
+
+    /// Whether this is the registry that `host` names.
+    pub(super) fn is_called(&self, host: &str) -> bool {
+        host == self.account.registry || host == self.host
     }
 
     /// Reads a document of at most `cap` bytes. A body that breaks off is read again from its beginning.
@@ -94,27 +167,13 @@ impl Client {
         }
     }
 
-    /// Opens a blob; it is then read by the returned download.
-    pub(super) async fn open(
-        self: &Arc<Self>,
-        digest: &Digest,
-        descriptor: Option<&Descriptor>,
-    ) -> Result<download::Download, SourceError> {
-        let slot = Arc::clone(&self.slots)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
-        let size = descriptor.map(|descriptor| descriptor.size);
-        download::Download::open(Arc::clone(self), Wanted::Blob(digest.clone()), size, slot).await
-    }
-
     pub(super) fn tries(&self) -> Tries {
         Tries::new(&self.limits, self.backoff)
     }
 
-    /// The registry's host as its gate and messages call it.
+    /// The host as its gate and messages call it.
     pub(super) fn host(&self) -> &str {
-        self.candidates[0].host_str().unwrap_or_default()
+        &self.host
     }
 
     /// Sends one request, logged in where the registry asks for it, and returns an answer that is a success.
@@ -137,6 +196,7 @@ impl Client {
                 request.redirects = Some(Reach::Local);
             }
             let answer = self.transport.send(&request).await?;
+            self.note_warnings(&answer);
             match answer.response.status() {
                 StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok(answer),
                 // The first time for want of a token, the second because it has expired meanwhile.
@@ -152,6 +212,16 @@ impl Client {
                 }
                 status if from.is_some() && refuses_range(status, answer.home) => return Err(Fault::Range),
                 _ => return Err(self.failure(answer, &request).await),
+            }
+        }
+    }
+
+    /// Keeps the warnings that the registry wants its users to read. Stores that it redirects to have nothing to say.
+    fn note_warnings(&self, answer: &Answer) {
+        let values = answer.response.headers().get_all(WARNING).iter();
+        for value in values.filter(|_| answer.home) {
+            if let Some(warning) = notes::warning(value.as_bytes()) {
+                self.notes.add("registry-warning", self.host(), warning);
             }
         }
     }
@@ -201,10 +271,14 @@ impl Client {
     fn url(&self, base: &Url, wanted: &Wanted) -> Url {
         let mut url = base.clone();
         // The grammar of names, tags and digests leaves nothing that would have to be escaped.
+        let repository = &self.account.repository;
         url.set_path(&match wanted {
-            Wanted::Blob(digest) => format!("/v2/{}/blobs/{digest}", self.repository),
-            Wanted::Manifest(reference) => format!("/v2/{}/manifests/{reference}", self.repository),
+            Wanted::Blob(digest) => format!("/v2/{repository}/blobs/{digest}"),
+            Wanted::Manifest(reference) => format!("/v2/{repository}/manifests/{reference}"),
         });
+        if let Some(registry) = &self.mirrored {
+            url.query_pairs_mut().append_pair("ns", registry);
+        }
         url
     }
 }

@@ -12,9 +12,11 @@ use reqwest::header::{CONTENT_RANGE, HeaderMap};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::bridge::Writer;
-use super::client::{Client, Wanted};
+use super::client::Wanted;
+use super::places::{Place, Places};
 use super::retry::{Fault, Tries};
 use super::transport::{Answer, Body};
+use crate::oci::Digest;
 use crate::source::SourceError;
 
 /// Progress that earns a download its full number of tries again.
@@ -22,7 +24,9 @@ const PROGRESS: u64 = 1024 * 1024;
 
 /// A blob whose first answer has arrived.
 pub(super) struct Download {
-    client: Arc<Client>,
+    places: Arc<Places>,
+    /// Where it comes from at present.
+    place: Place,
     wanted: Wanted,
     /// What the manifest says.
     size: Option<u64>,
@@ -46,20 +50,29 @@ enum Ended {
 impl Download {
     /// Asks for the blob until an answer arrives or the tries are used up.
     pub(super) async fn open(
-        client: Arc<Client>,
-        wanted: Wanted,
+        places: Arc<Places>,
+        digest: Digest,
         size: Option<u64>,
         slot: OwnedSemaphorePermit,
     ) -> Result<Self, SourceError> {
-        let mut tries = client.tries();
+        let mut place = places.from(0);
+        let mut tries = place.client.tries();
+        let wanted = Wanted::Blob(digest.clone());
         let answer = loop {
-            match client.request(&wanted, None).await {
+            let client = &place.client;
+            let failed = match client.request(&wanted, None).await {
                 Ok(answer) => break answer,
-                Err(fault) => tries.wait(fault, &client.gates, client.host()).await?,
+                Err(fault) => tries.wait(fault, &client.gates, client.host()).await,
+            };
+            if let Err(error) = failed {
+                place = places.after(&place, error)?;
+                tries = place.client.tries();
             }
         };
+        places.gives(&place, &digest);
         Ok(Self {
-            client,
+            places,
+            place,
             wanted,
             size,
             delivered: 0,
@@ -87,9 +100,16 @@ impl Download {
                 self.tries.renew();
             }
             self.failed_at = self.delivered;
-            let wait = self.tries.wait(fault, &self.client.gates, self.client.host());
-            if let Err(error) = wait.await {
-                return writer.fail(error);
+            let client = &self.place.client;
+            let failed = self.tries.wait(fault, &client.gates, client.host()).await;
+            if let Err(error) = failed {
+                // The rest may be elsewhere; whether the whole then fits together, its digest tells.
+                match self.places.after(&self.place, error) {
+                    Ok(place) => self.place = place,
+                    Err(error) => return writer.fail(error),
+                }
+                self.tries = self.place.client.tries();
+                self.ranges = true;
             }
         }
     }
@@ -99,7 +119,7 @@ impl Download {
             Some(answer) => answer,
             None => {
                 let from = (self.ranges && self.delivered > 0).then_some(self.delivered);
-                self.client.request(&self.wanted, from).await?
+                self.place.client.request(&self.wanted, from).await?
             }
         };
         let mut skip = match answer.response.status() {
@@ -113,7 +133,7 @@ impl Download {
             StatusCode::PARTIAL_CONTENT => return Err(self.not_whole(&answer).into()),
             _ => self.delivered,
         };
-        let mut body = Body::new(answer, self.client.limits.idle_timeout);
+        let mut body = Body::new(answer, self.place.client.limits.idle_timeout);
         if body.length.is_none() || body.length != self.size {
             // With the size of the manifest the bytes are as stored, whatever the header calls them.
             body.refuse_encoding(&self.wanted.to_string())?;
@@ -145,7 +165,7 @@ impl Download {
     fn broken_off(&self) -> Fault {
         Fault::Passing {
             error: SourceError::Unreachable {
-                host: self.client.host().to_owned(),
+                host: self.place.client.host().to_owned(),
                 why: format!("the transfer of {} broke off", self.wanted),
             },
             after: None,
