@@ -91,6 +91,9 @@ pub(super) struct ScanArgs {
     /// Scan only this platform, `os/arch[/variant]`. May be given several times. Without it: all of them.
     #[arg(long, value_name = "PLATFORM", help_heading = "What is scanned")]
     pub(super) platform: Vec<Platform>,
+    /// Scan what is attached to an image in its registry too: signatures, SBOMs, any artifact that refers to it.
+    #[arg(long, help_heading = "What is scanned")]
+    pub(super) referrers: bool,
     /// Rules of your own (TOML), added to the built-in ones; one of the same id replaces it. May be given several times.
     #[arg(long, value_name = "FILE", help_heading = "What is scanned")]
     pub(super) rules: Vec<PathBuf>,

@@ -20,6 +20,7 @@ struct File {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct ScanTable {
     platform: Vec<String>,
+    referrers: bool,
     rules: Vec<PathBuf>,
     min_confidence: Option<String>,
     severity: Option<String>,
@@ -95,6 +96,7 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
     if args.rules.is_empty() {
         args.rules = table.rules.iter().map(|rules| folder.join(rules)).collect();
     }
+    args.referrers |= table.referrers;
     args.strict |= table.strict;
     args.jobs = args.jobs.or(table.jobs);
     Ok(())

@@ -1,5 +1,6 @@
 //! `layersift scan`.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -216,7 +217,23 @@ fn open_options(args: &ScanArgs) -> anyhow::Result<OpenOptions> {
         .zip(args.client_key.clone())
         .map(|(certificate, key)| ClientCertificate { certificate, key });
     options.registry.certificates = args.certs_dir.clone();
+    options.registry.referrers = args.referrers;
     if let Some(username) = &args.username {
+        let registries: BTreeSet<String> = args
+            .targets
+            .iter()
+            .filter_map(|target| source::registry_of(target))
+            .collect();
+        // The password would go to all of them.
+        if registries.len() > 1 {
+            let registries: Vec<String> = registries.into_iter().collect();
+            bail!(
+                "`--username` is for one registry, and these targets are in {}: {}\n\
+                 scan them one by one, or store the logins with `docker login`",
+                registries.len(),
+                crate::text::escape(registries.join(", ").as_bytes())
+            );
+        }
         if args.targets.iter().any(|target| target == "-") {
             bail!("standard input cannot be both an image (`-`) and a password (`--password-stdin`)");
         }

@@ -224,6 +224,19 @@ pub fn open(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> 
     }
 }
 
+/// The registry, `host[:port]`, that [`open`] would ask for `target`; `None` where it is something else.
+pub fn registry_of(target: &str) -> Option<String> {
+    let prefix = TABLE.iter().find(|row| row.kind == "registry")?.prefix;
+    let others = TABLE.iter().filter(|row| row.kind != "registry");
+    let name = match target.strip_prefix(prefix) {
+        Some(name) => name,
+        None if others.clone().any(|row| target.starts_with(row.prefix)) => return None,
+        None if is_path(target) || Path::new(target).exists() => return None,
+        None => target,
+    };
+    Some(Reference::parse(name).ok()?.registry().to_owned())
+}
+
 /// `target` as it may be printed: escaped, and without the `user:password@` that some write before a host.
 pub fn printable(target: &str) -> String {
     let (scheme, rest) = target.split_once("://").map_or(("", target), |(_, rest)| {

@@ -5,8 +5,10 @@ mod certificates;
 mod logins;
 mod manifests;
 mod mirrors;
+mod quotas;
 mod real;
 mod redirects;
+mod referrers;
 
 use std::io::Read as _;
 use std::time::Duration;

@@ -443,6 +443,11 @@ impl Repository {
         digest
     }
 
+    /// What is kept at `path`, less `/v2/`.
+    pub fn bytes(&self, path: &str) -> &[u8] {
+        &self.objects[path].1
+    }
+
     /// The correct answer to `request`.
     pub fn reply(&self, request: &Request) -> Reply {
         if request.path == "/v2/" {

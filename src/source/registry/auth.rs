@@ -199,6 +199,7 @@ impl Auth {
             authorization = Some(basic(login));
         }
         let request = Request {
+            head: false,
             what: format!("a token for {}", self.account.repository),
             url,
             accept: Some("application/json"),

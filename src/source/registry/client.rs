@@ -1,10 +1,11 @@
 //! What is wanted of one repository → requests to its registry, logged in and tried again where that helps. Judges
 //! no document and verifies no digest.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, WARNING};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, LINK, WARNING};
 use tokio::sync::OnceCell;
 use url::Url;
 
@@ -17,8 +18,14 @@ use super::notes::{self, Notes};
 use super::retry::{Backoff, Fault, Gates, Tries};
 use super::transport::{self, Answer, Request, Transport};
 use crate::limits::Limits;
-use crate::oci::{Digest, Reference};
+use crate::oci::{Digest, Hasher, Reference};
 use crate::source::SourceError;
+
+/// Pages of a list; with the manifests that one page holds, that is more than any image has referrers.
+const MAX_PAGES: usize = 1000;
+
+/// The registries known to count what is fetched.
+const METERED: &str = "registry-1.docker.io";
 
 /// One repository of one registry, or of a mirror.
 #[derive(Debug)]
@@ -32,6 +39,8 @@ pub(super) struct Client {
     /// The registry that this is a mirror of. *Source*: distribution-spec, "Proxying".
     mirrored: Option<String>,
     notes: Arc<Notes>,
+    /// Whether each manifest counts against a quota.
+    metered: bool,
     /// Where the registry may be: with and without TLS where both are allowed, in the order of trying.
     candidates: Vec<Url>,
     base: OnceCell<Url>,
@@ -52,12 +61,59 @@ pub(super) enum Wanted {
     Blob(Digest),
     /// By tag or digest.
     Manifest(String),
+    /// A further page of a list.
+    Page(Url),
+    /// The list of what refers to a manifest.
+    Referrers(Digest),
+}
+
+impl Wanted {
+    fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::Blob(digest) => Some(digest.clone()),
+            Self::Manifest(reference) => Digest::parse(reference).ok(),
+            Self::Page(_) | Self::Referrers(_) => None,
+        }
+    }
+
+    /// Whether `bytes` are what is wanted, where that has a digest that can be computed.
+    pub(super) fn is_proven_by(&self, bytes: &[u8]) -> bool {
+        let Some(digest) = self.digest() else {
+            return true;
+        };
+        let Some(algorithm) = digest.algorithm() else {
+            return true;
+        };
+        let mut hasher = Hasher::new(algorithm);
+        hasher.update(bytes);
+        hasher.finish() == digest
+    }
+}
+
+/// What is left of a quota. *Source*: the IETF's draft of `RateLimit` headers, as Docker Hub sends them: `76;w=21600`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Quota {
+    pulls: u64,
+    /// In seconds.
+    window: u64,
+}
+
+impl Quota {
+    fn parse(value: &str) -> Option<Self> {
+        let (pulls, window) = value.split_once(";w=").unwrap_or((value, "0"));
+        Some(Self {
+            pulls: pulls.trim().parse().ok()?,
+            window: window.trim().parse().ok()?,
+        })
+    }
 }
 
 /// A document as the registry sent it.
 pub(super) struct Received {
     pub(super) bytes: Vec<u8>,
     pub(super) media_type: Option<String>,
+    /// Where the next page of a list is, as the registry wrote it.
+    next: Option<String>,
 }
 
 impl Client {
@@ -128,6 +184,7 @@ impl Client {
         notes: &Arc<Notes>,
     ) -> Result<Self, SourceError> {
         let first = candidates.last().expect("there is at least one candidate");
+        let host = transport::host(first);
         Ok(Self {
             limits: options.limits.clone(),
             transport: Transport::new(options, first)?,
@@ -137,7 +194,8 @@ impl Client {
             account,
             mirrored: None,
             notes: Arc::clone(notes),
-            host: transport::host(first),
+            metered: host == METERED || options.metered.contains(&host),
+            host,
             candidates,
             base: OnceCell::new(),
         })
@@ -148,16 +206,133 @@ impl Client {
         host == self.account.registry || host == self.host
     }
 
-    /// Reads a document of at most `cap` bytes. A body that breaks off is read again from its beginning.
+    /// Reads a document of at most `cap` bytes: one that has a tag by its digest, where fetching it costs something.
     pub(super) async fn document(&self, wanted: &Wanted, cap: u64) -> Result<Received, SourceError> {
+        if let Some(pinned) = self.pinned(wanted).await? {
+            match self.fetch(&pinned, cap).await {
+                Ok(received) if pinned.is_proven_by(&received.bytes) => return Ok(received),
+                // The header was wrong: many are, so the tag itself decides.
+                Ok(_) | Err(SourceError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.fetch(wanted, cap).await
+    }
+
+    /// What a tag points at, asked for by HEAD, which no registry is known to count. `None` where that is not worth it
+    /// or the registry does not say.
+    ///
+    /// *Errors*: where the registry says that none of its quota is left.
+    async fn pinned(&self, wanted: &Wanted) -> Result<Option<Wanted>, SourceError> {
+        if !self.metered || wanted.digest().is_some() {
+            return Ok(None);
+        }
+        let mut tries = self.tries();
+        let answer = loop {
+            let fault = match self.ask(wanted, None, true).await {
+                Ok(answer) => break answer,
+                Err(fault) => fault,
+            };
+            match tries.wait(fault, &self.gates, self.host()).await {
+                Ok(()) => {}
+                // Whatever else is wrong with HEAD may be right with GET.
+                Err(SourceError::Status { status, .. }) if status != 429 => return Ok(None),
+                Err(SourceError::NotFound { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        };
+        let headers = answer.response.headers();
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let remaining = header("ratelimit-remaining").and_then(Quota::parse);
+        tracing::debug!(host = self.host(), ?remaining, "quota");
+        if let Some(Quota { pulls: 0, window }) = remaining {
+            return Err(SourceError::Status {
+                host: self.host().to_owned(),
+                what: wanted.to_string(),
+                status: StatusCode::TOO_MANY_REQUESTS.as_u16(),
+                why: format!("none of the pulls it allows in {} min is left", window / 60),
+            });
+        }
+        let digest = header("docker-content-digest").and_then(|digest| Digest::parse(digest).ok());
+        Ok(digest.map(|digest| Wanted::Manifest(digest.to_string())))
+    }
+
+    /// The pages of the list of what refers to the manifest `digest`: by the API, or by the tag that stands in for it
+    /// where the registry has none. *Source*: distribution-spec, "Listing Referrers" and "Unavailable Referrers API".
+    pub(super) async fn referrers(&self, digest: &Digest, cap: u64) -> Result<Vec<Vec<u8>>, SourceError> {
+        let first = Wanted::Referrers(digest.clone());
+        let mut pages = Vec::new();
+        let mut received = match self.fetch(&first, cap).await {
+            Err(
+                SourceError::NotFound { .. }
+                | SourceError::Status {
+                    status: 400 | 405 | 501,
+                    ..
+                },
+            ) => {
+                let encoded = digest.encoded();
+                let tag = format!(
+                    "{}-{}",
+                    digest.algorithm_name(),
+                    &encoded[..encoded.len().min(64)]
+                );
+                return match self.fetch(&Wanted::Manifest(tag), cap).await {
+                    Ok(received) => Ok(vec![received.bytes]),
+                    Err(SourceError::NotFound { .. }) => Ok(pages),
+                    Err(error) => Err(error),
+                };
+            }
+            received => received?,
+        };
+        let mut seen = HashSet::new();
+        loop {
+            pages.push(received.bytes);
+            let Some(next) = received.next else {
+                return Ok(pages);
+            };
+            let next = self.page(&next).ok_or("its next page is somewhere else");
+            let next = next.and_then(|next| match seen.len() < MAX_PAGES && seen.insert(next.clone()) {
+                true => Ok(next),
+                false => Err("it does not end"),
+            });
+            received = match next {
+                Ok(next) => self.fetch(&Wanted::Page(next), cap).await?,
+                Err(why) => {
+                    return Err(SourceError::Malformed {
+                        what: first.to_string(),
+                        why: why.to_owned(),
+                    });
+                }
+            };
+        }
+    }
+
+    /// The URL of a further page, which must be at the registry itself.
+    fn page(&self, link: &str) -> Option<Url> {
+        let base = self.base.get()?;
+        let mut url = base.join(link).ok()?;
+        url.set_fragment(None);
+        let is_here = url.origin() == base.origin() && url.path().starts_with("/v2/");
+        (is_here && url.username().is_empty() && url.password().is_none()).then_some(url)
+    }
+
+    /// Reads a document. A body that breaks off is read again from its beginning.
+    async fn fetch(&self, wanted: &Wanted, cap: u64) -> Result<Received, SourceError> {
         let what = wanted.to_string();
         let mut tries = self.tries();
         loop {
             let fault = match self.request(wanted, None).await {
                 Ok(answer) => {
                     let media_type = media_type(answer.response.headers());
+                    let next = next_page(answer.response.headers());
                     match self.transport.document(answer, &what, cap).await {
-                        Ok(bytes) => return Ok(Received { bytes, media_type }),
+                        Ok(bytes) => {
+                            return Ok(Received {
+                                bytes,
+                                media_type,
+                                next,
+                            });
+                        }
                         Err(fault) => fault,
                     }
                 }
@@ -178,11 +353,16 @@ impl Client {
 
     /// Sends one request, logged in where the registry asks for it, and returns an answer that is a success.
     pub(super) async fn request(&self, wanted: &Wanted, from: Option<u64>) -> Result<Answer, Fault> {
+        self.ask(wanted, from, false).await
+    }
+
+    async fn ask(&self, wanted: &Wanted, from: Option<u64>, head: bool) -> Result<Answer, Fault> {
         let base = self.base.get_or_try_init(|| self.find_base()).await?;
         let mut request = Request {
             url: self.url(base, wanted),
+            head,
             what: wanted.to_string(),
-            accept: matches!(wanted, Wanted::Manifest(_)).then_some(MANIFESTS),
+            accept: (!matches!(wanted, Wanted::Blob(_))).then_some(MANIFESTS),
             authorization: self.auth.standing().await,
             form: None,
             from,
@@ -242,6 +422,7 @@ impl Client {
             }
             let request = Request {
                 url: base.join("/v2/").expect("a path joins any base"),
+                head: false,
                 what: "the registry API".into(),
                 accept: None,
                 authorization: None,
@@ -273,6 +454,8 @@ impl Client {
         // The grammar of names, tags and digests leaves nothing that would have to be escaped.
         let repository = &self.account.repository;
         url.set_path(&match wanted {
+            Wanted::Page(url) => return url.clone(),
+            Wanted::Referrers(digest) => format!("/v2/{repository}/referrers/{digest}"),
             Wanted::Blob(digest) => format!("/v2/{repository}/blobs/{digest}"),
             Wanted::Manifest(reference) => format!("/v2/{repository}/manifests/{reference}"),
         });
@@ -288,6 +471,8 @@ impl std::fmt::Display for Wanted {
         match self {
             Self::Blob(digest) => write!(f, "blob {digest}"),
             Self::Manifest(reference) => write!(f, "manifest {reference}"),
+            Self::Page(_) => f.write_str("the next page of a list"),
+            Self::Referrers(digest) => write!(f, "the referrers of {digest}"),
         }
     }
 }
@@ -305,6 +490,16 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.v1+prettyjws, \
     application/vnd.docker.distribution.manifest.v1+json";
+
+/// The target of `Link: <…>; rel="next"`. *Source*: RFC 8288; distribution-spec.
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    headers.get_all(LINK).iter().find_map(|value| {
+        let (target, parameters) = value.to_str().ok()?.trim().strip_prefix('<')?.split_once('>')?;
+        let mut parameters = parameters.split(';').map(str::trim);
+        let is_next = parameters.any(|parameter| matches!(parameter, "rel=next" | "rel=\"next\""));
+        is_next.then(|| target.to_owned())
+    })
+}
 
 fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
@@ -394,6 +589,30 @@ mod tests {
             1
         );
         assert_eq!(schemes("10.0.0.1:5000", &[]).len(), 1);
+    }
+
+    #[test]
+    fn a_quota_is_a_number_with_or_without_its_window() {
+        let parse = |value| Quota::parse(value).map(|quota| (quota.pulls, quota.window));
+        assert_eq!(parse("76;w=21600"), Some((76, 21_600)));
+        assert_eq!(parse("0"), Some((0, 0)));
+        for garbage in ["", "-1;w=5", "x;w=5", "5;w=x", ";w=1", "99999999999999999999999"] {
+            assert_eq!(parse(garbage), None, "{garbage}");
+        }
+    }
+
+    #[test]
+    fn the_next_page_is_that_of_the_link_called_next() {
+        let next = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(LINK, value.parse().unwrap());
+            next_page(&headers)
+        };
+        assert_eq!(next("</v2/a?n=1>; rel=\"next\"").unwrap(), "/v2/a?n=1");
+        assert_eq!(next("<https://x/;a>;title=b;rel=next").unwrap(), "https://x/;a");
+        for none in ["", "<", "</v2/a>", "</v2/a>; rel=prev", "/v2/a; rel=next"] {
+            assert_eq!(next(none), None, "{none}");
+        }
     }
 
     #[test]

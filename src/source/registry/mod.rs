@@ -1,5 +1,5 @@
 //! Registries that speak distribution-spec: a reference → its documents and blobs. Reads only: a registry is sent
-//! nothing but GET, a token server POST too. Keeps nothing on disk.
+//! nothing but GET and HEAD, a token server POST too. Keeps nothing on disk.
 //!
 //! [`open`] makes a [`RegistrySource`]. Behind it, each file adds one thing to the one below: `places` (mirrors, then
 //! the registry) and `download` (a blob over many connections), `client` (what of a repository is wanted), `auth` with
@@ -58,6 +58,11 @@ pub struct RegistryOptions {
     /// Where the images of a registry, `host[:port]`, are also kept: asked before it, in this order, with the login that
     /// is stored for the mirror's own host. The path of the URL goes before the repository.
     pub mirrors: Vec<(String, Url)>,
+    /// Whether to look for artifacts that refer to an image: signatures, SBOMs. A registry is asked for each manifest.
+    pub referrers: bool,
+    /// Registries besides Docker Hub that count each manifest against a quota. They are asked for a tag's digest first,
+    /// which is free, and for nothing more once none of the quota is left.
+    pub metered: Vec<String>,
     /// Hosts of token servers that may be on another site than the registry.
     pub trusted_realms: Vec<String>,
     /// Time-outs, tries, sizes.
@@ -95,6 +100,7 @@ pub fn open(reference: &Reference, options: &RegistryOptions) -> Result<Registry
         reference: reference.clone(),
         digest,
         places: Arc::new(places),
+        referrers: options.referrers,
         parallel: options.limits.downloads_per_host.max(1),
         runtime,
     })
@@ -108,6 +114,7 @@ pub struct RegistrySource {
     digest: Option<Digest>,
 
     places: Arc<Places>,
+    referrers: bool,
     parallel: usize,
     runtime: Arc<Runtime>,
 }
@@ -210,5 +217,14 @@ impl Documents for RegistrySource {
     fn manifest(&self, descriptor: &Descriptor, cap: u64) -> Result<Vec<u8>, SourceError> {
         let received = self.receive(&Wanted::Manifest(descriptor.digest.to_string()), cap)?;
         Ok(received.bytes)
+    }
+
+    fn referrers(&self, digest: &Digest, cap: u64) -> Result<Option<Vec<Vec<u8>>>, SourceError> {
+        if !self.referrers {
+            return Ok(None);
+        }
+        self.runtime
+            .block_on(self.places.referrers(digest, cap))
+            .map(Some)
     }
 }

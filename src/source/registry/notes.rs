@@ -8,7 +8,7 @@ use crate::source::Problem;
 use crate::text;
 
 /// Notes of one source; more say nothing new.
-const MAX_NOTES: usize = 20;
+const MAX_NOTES: usize = 50;
 
 /// The characters kept of a warning, of the 4,096 that distribution-spec allows.
 const MAX_WARNING: usize = 200;

@@ -12,7 +12,7 @@ use super::RegistryOptions;
 use super::client::{Client, Received, Wanted};
 use super::download::Download;
 use super::notes::Notes;
-use crate::oci::{Descriptor, Digest, Hasher, Reference};
+use crate::oci::{Descriptor, Digest, Document, Reference};
 use crate::source::SourceError;
 
 /// The mirrors of a registry and the registry.
@@ -71,12 +71,31 @@ impl Places {
                 Ok(received) if received.is_web_page() => {
                     self.turn_off(at, "it answered with a web page");
                 }
-                Ok(received) if !proves(wanted, &received.bytes) => self.turn_off(at, WRONG),
+                Ok(received) if !wanted.is_proven_by(&received.bytes) => self.turn_off(at, WRONG),
                 Ok(received) => return Ok(received),
                 Err(error) => self.failed(at, &error),
             }
         }
         self.registry.document(wanted, cap).await
+    }
+
+    /// The pages of the list of what refers to the manifest `digest`. Only the registry is asked: nothing proves a list
+    /// complete.
+    pub(super) async fn referrers(&self, digest: &Digest, cap: u64) -> Result<Vec<Vec<u8>>, SourceError> {
+        let pages = self.registry.referrers(digest, cap).await?;
+        let is_empty = |page: &Vec<u8>| {
+            let parsed = Document::parse(page, None).ok();
+            let index = parsed.as_ref().and_then(|parsed| parsed.value.index());
+            index.is_some_and(|index| index.manifests.is_empty())
+        };
+        if pages.iter().all(is_empty) {
+            self.notes.add(
+                "no-referrers",
+                format!("manifest {digest}"),
+                "nothing refers to it",
+            );
+        }
+        Ok(pages)
     }
 
     /// Opens a blob; it is then read by the returned download.
@@ -180,19 +199,3 @@ pub(super) struct Place {
 const REASON: &str = "mirror";
 
 const WRONG: &str = "it gave other bytes than the digest says";
-
-/// Whether `bytes` are what was asked for, where that has a digest that can be computed.
-fn proves(wanted: &Wanted, bytes: &[u8]) -> bool {
-    let digest = match wanted {
-        Wanted::Blob(digest) => Some(digest.clone()),
-        Wanted::Manifest(reference) => Digest::parse(reference).ok(),
-    };
-    digest.is_none_or(|digest| match digest.algorithm() {
-        None => true,
-        Some(algorithm) => {
-            let mut hasher = Hasher::new(algorithm);
-            hasher.update(bytes);
-            hasher.finish() == digest
-        }
-    })
-}

@@ -1,5 +1,6 @@
 //! One HTTP request → its answer: which client it goes through, time-outs, redirects, capped bodies, and errors
-//! without URLs. Knows nothing of manifests or blobs. Sends GET, and POST for the one form a token server takes.
+//! without URLs. Knows nothing of manifests or blobs. Sends GET and HEAD, and POST for the one form a token server
+//! takes.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -49,6 +50,8 @@ const DRIP_BYTES: u64 = 16 * 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) url: Url,
+    /// Whether only the headers are wanted.
+    pub(super) head: bool,
     /// For messages: `manifest app:1`.
     pub(super) what: String,
     pub(super) accept: Option<&'static str>,
@@ -154,6 +157,7 @@ impl Transport {
         }
         let client = self.client(url, reach)?;
         let builder = match &request.form {
+            None if request.head => client.head(url.clone()),
             None => client.get(url.clone()),
             Some(form) => client
                 .post(url.clone())
