@@ -2,6 +2,7 @@
 
 mod blobs;
 mod certificates;
+mod faults;
 mod logins;
 mod manifests;
 mod mirrors;

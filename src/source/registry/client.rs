@@ -16,7 +16,7 @@ use super::challenge;
 use super::credentials::Account;
 use super::notes::{self, Notes};
 use super::retry::{Backoff, Fault, Gates, Tries};
-use super::transport::{self, Answer, Request, Transport};
+use super::transport::{self, Answer, Document, Request, Transport};
 use crate::limits::Limits;
 use crate::oci::{Digest, Hasher, Reference};
 use crate::source::SourceError;
@@ -73,6 +73,18 @@ impl Wanted {
             Self::Blob(digest) => Some(digest.clone()),
             Self::Manifest(reference) => Digest::parse(reference).ok(),
             Self::Page(_) | Self::Referrers(_) => None,
+        }
+    }
+
+    /// Whether `bytes` can be the whole of what is wanted.
+    fn may_be(&self, bytes: &[u8]) -> bool {
+        match self.digest() {
+            Some(_) => self.is_proven_by(bytes),
+            // Whatever has no digest is JSON, which is not whole before its last bracket.
+            None => {
+                bytes.trim_ascii_end().last() == Some(&b'}')
+                    || bytes.trim_ascii_start().first() != Some(&b'{')
+            }
         }
     }
 
@@ -325,7 +337,9 @@ impl Client {
                 Ok(answer) => {
                     let media_type = media_type(answer.response.headers());
                     let next = next_page(answer.response.headers());
-                    match self.transport.document(answer, &what, cap).await {
+                    let document = Document { what: &what, cap };
+                    let is_whole = |bytes: &[u8]| wanted.may_be(bytes);
+                    match self.transport.document(answer, document, is_whole).await {
                         Ok(bytes) => {
                             return Ok(Received {
                                 bytes,

@@ -15,7 +15,7 @@ use super::bridge::Writer;
 use super::client::Wanted;
 use super::places::{Place, Places};
 use super::retry::{Fault, Tries};
-use super::transport::{Answer, Body};
+use super::transport::{self, Answer, Body};
 use crate::oci::Digest;
 use crate::source::SourceError;
 
@@ -133,8 +133,11 @@ impl Download {
             StatusCode::PARTIAL_CONTENT => return Err(self.not_whole(&answer).into()),
             _ => self.delivered,
         };
+        let is_part = answer.response.status() == StatusCode::PARTIAL_CONTENT;
         let mut body = Body::new(answer, self.place.client.limits.idle_timeout);
-        if body.length.is_none() || body.length != self.size {
+        let before = if is_part { self.delivered } else { 0 };
+        let rest = self.size.and_then(|size| size.checked_sub(before));
+        if body.length.is_none() || body.length != rest {
             // With the size of the manifest the bytes are as stored, whatever the header calls them.
             body.refuse_encoding(&self.wanted.to_string())?;
         }
@@ -156,19 +159,12 @@ impl Download {
         }
         let short = skip > 0 || self.size.is_some_and(|size| self.delivered < size);
         match short && (skip > 0 || body.end_is_ambiguous()) {
-            true => Err(self.broken_off()),
+            true => Err(transport::broken_off(
+                self.place.client.host().to_owned(),
+                &self.wanted.to_string(),
+            )),
             // Also where it is shorter than the manifest says: that is for the caller to see.
             false => Ok(Ended::Complete),
-        }
-    }
-
-    fn broken_off(&self) -> Fault {
-        Fault::Passing {
-            error: SourceError::Unreachable {
-                host: self.place.client.host().to_owned(),
-                why: format!("the transfer of {} broke off", self.wanted),
-            },
-            after: None,
         }
     }
 

@@ -81,6 +81,15 @@ impl std::fmt::Debug for Form {
     }
 }
 
+/// A document that is to be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Document<'d> {
+    /// For messages.
+    pub(super) what: &'d str,
+    /// The bytes it may have.
+    pub(super) cap: u64,
+}
+
 /// An answer that is not a redirect.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -207,8 +216,15 @@ impl Transport {
         Ok(client)
     }
 
-    /// Reads a body that is a document, up to `cap` bytes.
-    pub(super) async fn document(&self, answer: Answer, what: &str, cap: u64) -> Result<Vec<u8>, Fault> {
+    /// Reads a body that is a document, up to `cap` bytes, and lets `is_whole` judge one whose end could as well be
+    /// that of the connection.
+    pub(super) async fn document(
+        &self,
+        answer: Answer,
+        document: Document<'_>,
+        is_whole: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<Vec<u8>, Fault> {
+        let Document { what, cap } = document;
         let too_large = || SourceError::Limit {
             what: what.to_owned(),
             limit: LimitHit::Document,
@@ -224,6 +240,9 @@ impl Transport {
                 return Err(too_large().into());
             }
             bytes.extend_from_slice(&chunk);
+        }
+        if body.end_is_ambiguous() && !is_whole(&bytes) {
+            return Err(broken_off(host(&body.url), what));
         }
         Ok(bytes)
     }
@@ -422,6 +441,17 @@ pub(super) fn host(url: &Url) -> String {
     match url.port() {
         Some(port) => format!("{name}:{port}"),
         None => name,
+    }
+}
+
+/// The fault of a transfer whose connection was closed before its end.
+pub(super) fn broken_off(host: String, what: &str) -> Fault {
+    Fault::Passing {
+        error: SourceError::Unreachable {
+            host,
+            why: format!("the transfer of {what} broke off"),
+        },
+        after: None,
     }
 }
 
