@@ -3,6 +3,7 @@
 mod blobs;
 mod certificates;
 mod faults;
+mod http2;
 mod logins;
 mod manifests;
 mod mirrors;

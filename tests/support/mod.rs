@@ -2,6 +2,7 @@
 //! Asserts nothing about layersift; see the files beside it.
 
 pub mod command;
+pub mod http2;
 pub mod image;
 pub mod registry;
 pub mod scripted;

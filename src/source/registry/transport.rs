@@ -311,6 +311,7 @@ pub(super) struct Body {
     idle: Duration,
     /// The length the server stated.
     pub(super) length: Option<u64>,
+    total: u64,
     /// Time spent waiting and bytes received since the pace was last judged.
     waited: Duration,
     received: u64,
@@ -323,6 +324,7 @@ impl Body {
             url: answer.response.url().clone(),
             response: answer.response,
             idle,
+            total: 0,
             waited: Duration::ZERO,
             received: 0,
         }
@@ -333,6 +335,10 @@ impl Body {
         let asked = Instant::now();
         let chunk = match tokio::time::timeout(self.idle, self.response.chunk()).await {
             Ok(Ok(Some(chunk))) => chunk,
+            // HTTP/2 streams that are reset without an error look as if they had ended.
+            Ok(Ok(None)) if self.length.is_some_and(|length| self.total < length) => {
+                return Err(broken_off(host(&self.url), "a body"));
+            }
             Ok(Ok(None)) => return Ok(None),
             Ok(Err(error)) => return Err(unreachable(&self.url, error)),
             Err(_) => return Err(stalled(&self.url, self.idle)),
@@ -340,6 +346,7 @@ impl Body {
         // Only waiting counts: a reader that takes its time is not the server's fault.
         self.waited += asked.elapsed();
         self.received += chunk.len() as u64;
+        self.total += chunk.len() as u64;
         if self.waited >= self.idle {
             if self.received < DRIP_BYTES {
                 return Err(stalled(&self.url, self.idle));
@@ -349,14 +356,14 @@ impl Body {
         Ok(Some(chunk))
     }
 
-    /// Whether the end of the body could also be a connection that broke: HTTP/1 without a length or chunks.
+    /// Whether the end of the body could also be a transfer that broke: without a length, and without chunks in
+    /// HTTP/1.
     pub(super) fn end_is_ambiguous(&self) -> bool {
-        self.length.is_none()
-            && self.response.version() <= reqwest::Version::HTTP_11
-            && !self
-                .response
-                .headers()
-                .contains_key(reqwest::header::TRANSFER_ENCODING)
+        let is_chunked = self
+            .response
+            .headers()
+            .contains_key(reqwest::header::TRANSFER_ENCODING);
+        self.length.is_none() && !is_chunked
     }
 
     /// Refuses a body that was encoded although `identity` was asked for: its bytes are not those of the digest.
