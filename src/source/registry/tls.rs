@@ -99,7 +99,7 @@ impl Certificates {
     /// The folder of `host`: `HOST:PORT`, or `HOST` where the port is the usual one.
     fn folder(&self, host: &str) -> Option<PathBuf> {
         // Redirects name hosts too, and a host may be called `..`.
-        if host.starts_with('.') || host.contains(['/', '\\']) {
+        if host.is_empty() || host.starts_with('.') || host.contains(['/', '\\']) {
             return None;
         }
         let names = [host.to_owned(), format!("{host}:443")];
