@@ -108,6 +108,9 @@ pub(super) struct ScanArgs {
     /// Scan only this platform, `os/arch[/variant]`. May be given several times. Without it: all of them.
     #[arg(long, value_name = "PLATFORM", help_heading = "What is scanned")]
     pub(super) platform: Vec<Platform>,
+    /// Scan what is attached to an image in its registry too: signatures, SBOMs, any artifact that refers to it.
+    #[arg(long, help_heading = "What is scanned")]
+    pub(super) referrers: bool,
     /// Rules of your own (TOML), added to the built-in ones; one of the same id replaces it. May be given several times.
     #[arg(long, value_name = "FILE", help_heading = "What is scanned")]
     pub(super) rules: Vec<PathBuf>,
@@ -241,6 +244,19 @@ pub(super) struct RegistryArgs {
     /// Allow a registry to send its logins to this token server on another site. May be given several times.
     #[arg(long, value_name = "HOST")]
     pub(super) trusted_realm: Vec<String>,
+    /// Ask this mirror of a registry first, `HOST=URL`; it is not sent the registry's login. May be given several times.
+    #[arg(long, value_name = "HOST=URL")]
+    pub(super) mirror: Vec<Mirror>,
+    /// Show this certificate (PEM) to the registry, where it asks for one.
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    pub(super) client_cert: Option<PathBuf>,
+    /// The private key (PEM) of --client-cert.
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    pub(super) client_key: Option<PathBuf>,
+    /// Take certificates from `DIR/HOST[:PORT]/{*.crt,*.cert,*.key}` [default: /etc/docker/certs.d and
+    /// /etc/containers/certs.d].
+    #[arg(long, value_name = "DIR")]
+    pub(super) certs_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -262,6 +278,36 @@ fn version() -> &'static str {
             crate::rules::RuleSet::builtin().hash()
         )
     })
+}
+
+/// A mirror of a registry, `HOST=URL`.
+#[derive(Clone, Debug)]
+pub(super) struct Mirror {
+    pub(super) host: String,
+    pub(super) url: url::Url,
+}
+
+impl std::str::FromStr for Mirror {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (host, url) = text
+            .split_once('=')
+            .filter(|(host, _)| !host.is_empty() && !host.contains('/'))
+            .ok_or("expected HOST=URL, such as `docker.io=https://mirror.example.com`")?;
+        let url: url::Url = url.parse().map_err(|error| format!("its URL: {error}"))?;
+        // It is refused before any message could repeat it.
+        if url.password().is_some() || !url.username().is_empty() {
+            return Err("a login does not belong in the URL: store it for the mirror's host".to_owned());
+        }
+        match url.scheme() {
+            "http" | "https" => Ok(Self {
+                host: host.to_owned(),
+                url,
+            }),
+            _ => Err("its URL is not http or https".to_owned()),
+        }
+    }
 }
 
 fn jobs(text: &str) -> Result<usize, String> {
@@ -292,6 +338,22 @@ mod tests {
     #[test]
     fn the_command_tree_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_mirror_is_a_host_and_a_url() {
+        let mirror: Mirror = "docker.io=https://mirror.example.com/hub".parse().unwrap();
+        assert_eq!((mirror.host.as_str(), mirror.url.path()), ("docker.io", "/hub"));
+        for wrong in [
+            "https://mirror.example.com/?a=b",
+            "docker.io",
+            "=https://m",
+            "a=b",
+            "a=ftp://b",
+            "a=https://u:p@b",
+        ] {
+            assert!(wrong.parse::<Mirror>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

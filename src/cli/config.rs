@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -22,6 +22,7 @@ struct File {
 struct ScanTable {
     from: Option<Spanned<String>>,
     platform: Vec<Spanned<String>>,
+    referrers: bool,
     rules: Vec<PathBuf>,
     min_confidence: Option<Spanned<String>>,
     severity: Option<Spanned<String>>,
@@ -35,6 +36,10 @@ struct ScanTable {
     ca_cert: Vec<PathBuf>,
     docker_config: Option<PathBuf>,
     trusted_realm: Vec<Spanned<String>>,
+    mirror: Vec<Spanned<String>>,
+    client_cert: Option<PathBuf>,
+    client_key: Option<PathBuf>,
+    certs_dir: Option<PathBuf>,
     jobs: Option<usize>,
 }
 
@@ -70,6 +75,7 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
         place,
         "trusted-realm",
     )?;
+    fill(&mut registry.mirror, &table.mirror, place, "mirror")?;
     if args.min_confidence.is_none() {
         args.min_confidence = table
             .min_confidence
@@ -94,6 +100,20 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
     if registry.docker_config.is_none() {
         registry.docker_config = table.docker_config.map(|path| folder.join(path));
     }
+    if table.client_cert.is_some() != table.client_key.is_some() {
+        bail!(
+            "{}: `client-cert` and `client-key` need each other",
+            place.path.display()
+        );
+    }
+    if registry.client_cert.is_none() {
+        registry.client_cert = table.client_cert.map(|path| folder.join(path));
+        registry.client_key = table.client_key.map(|path| folder.join(path));
+    }
+    if registry.certs_dir.is_none() {
+        registry.certs_dir = table.certs_dir.map(|path| folder.join(path));
+    }
+    args.referrers |= table.referrers;
     args.strict |= table.strict;
     args.jobs = args.jobs.or(table.jobs);
     Ok(())

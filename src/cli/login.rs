@@ -10,7 +10,9 @@ use super::args::{LoginArgs, RegistryArgs};
 use super::exit::Exit;
 use super::messages::Messages;
 use crate::source::SourceError;
-use crate::source::registry::{self, Check, Credentials, KnownLogin, Origin, RegistryOptions, User, Verdict};
+use crate::source::registry::{
+    self, Check, ClientCertificate, Credentials, KnownLogin, Origin, RegistryOptions, User, Verdict,
+};
 use crate::text;
 
 /// Bytes of a password that are read.
@@ -63,12 +65,22 @@ pub(super) fn options(args: &RegistryArgs, is_taken: bool) -> anyhow::Result<Reg
             password: password()?,
         }),
     };
+    let mirrors = args.mirror.iter();
     Ok(RegistryOptions {
         credentials,
         docker_config: args.docker_config.clone(),
         authorities: args.ca_cert.clone(),
         insecure: args.insecure.clone(),
         trusted_realms: args.trusted_realm.clone(),
+        mirrors: mirrors
+            .map(|mirror| (mirror.host.clone(), mirror.url.clone()))
+            .collect(),
+        client_certificate: args
+            .client_cert
+            .clone()
+            .zip(args.client_key.clone())
+            .map(|(certificate, key)| ClientCertificate { certificate, key }),
+        certificates: args.certs_dir.clone(),
         ..RegistryOptions::default()
     })
 }

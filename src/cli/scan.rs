@@ -1,5 +1,6 @@
 //! `layersift scan`.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::policy::{Policy, Verdict};
 use crate::report::{self, Format, Output, Settings};
 use crate::rules::{RuleId, RuleSet};
 use crate::scan::{Scan, Target};
+use crate::source::registry::RegistryOptions;
 use crate::source::{self, OpenOptions, Opened, SourceError};
 
 /// The environment variable that holds the key of fingerprints.
@@ -234,13 +236,38 @@ fn sinks(formats: &[String], reveal: Reveal) -> anyhow::Result<Vec<(&'static For
 }
 
 fn open_options(args: &ScanArgs, interrupt: &Interrupt) -> anyhow::Result<OpenOptions> {
+    if args.registry.username.is_some() {
+        one_registry(&args.targets)?;
+    }
     let stdin = args.targets.iter().any(|target| target == "-");
     Ok(OpenOptions {
-        registry: login::options(&args.registry, stdin)?,
+        registry: RegistryOptions {
+            referrers: args.referrers,
+            ..login::options(&args.registry, stdin)?
+        },
         from: args.from,
         cancelled: Arc::clone(&interrupt.cancelled),
         ..OpenOptions::default()
     })
+}
+
+/// Refuses targets in several registries: the password would go to all of them.
+fn one_registry(targets: &[String]) -> anyhow::Result<()> {
+    let registries: BTreeSet<String> = targets
+        .iter()
+        .filter_map(|target| source::registry_of(target))
+        .map(|registry| format!("`{}`", crate::text::escape(registry.as_bytes())))
+        .collect();
+    if registries.len() > 1 {
+        let registries: Vec<String> = registries.into_iter().collect();
+        bail!(
+            "`--username` is for one registry, and these targets are in {}: {}; scan them one by one, or store the \
+             logins with `docker login`",
+            registries.len(),
+            registries.join(", ")
+        );
+    }
+    Ok(())
 }
 
 fn fingerprinter(file: Option<&Path>) -> anyhow::Result<Fingerprinter> {

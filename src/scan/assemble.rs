@@ -96,9 +96,20 @@ impl<'s> Assembler<'s> {
             hint: None,
             not_chosen: resolved.not_chosen.clone(),
         });
-        for problem in &resolved.problems {
+        let incomplete = resolved
+            .problems
+            .iter()
+            .map(|problem| (SkipKind::Incomplete, problem));
+        let notes = gathered.notes.iter().map(|note| (SkipKind::Note, note));
+        for (kind, problem) in incomplete.chain(notes) {
+            let same =
+                |skip: &Skip| (skip.kind, &skip.place, &skip.detail) == (kind, &problem.what, &problem.why);
+            // Several targets of one registry have the same to tell of it.
+            if kind == SkipKind::Note && self.coverage.skips.iter().any(same) {
+                continue;
+            }
             self.skip(
-                SkipKind::Incomplete,
+                kind,
                 problem.reason,
                 problem.what.clone(),
                 None,
@@ -707,7 +718,7 @@ fn sightings<'r>(
     sightings
 }
 
-fn verifies(digest: &crate::oci::Digest, bytes: &[u8]) -> bool {
+pub(super) fn verifies(digest: &crate::oci::Digest, bytes: &[u8]) -> bool {
     digest.algorithm().is_some_and(|algorithm| {
         let mut hasher = crate::oci::Hasher::new(algorithm);
         hasher.update(bytes);

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::layer::{Claims, LayerReader, LayerRecord, Progress};
 use crate::oci::{Algorithm, Attestation, BlobKey, Descriptor, DiffId, Digest, Image};
-use crate::source::{Resolved, Source, SourceError, StreamSource};
+use crate::source::{Problem, Resolved, Source, SourceError, StreamSource};
 
+use super::assemble::verifies;
 use super::{Scan, Watch};
 
 /// What was read of a target.
@@ -22,6 +23,8 @@ pub(super) struct Gathered {
     pub(super) attestations: HashMap<BlobKey, Vec<u8>>,
     /// Blobs of a stream that no chosen image has.
     pub(super) unused: u64,
+    /// What is odd about the target and lost nothing.
+    pub(super) notes: Vec<Problem>,
 }
 
 /// A blob that is to be read.
@@ -95,9 +98,18 @@ impl Scan {
                         let Some(wanted) = next.lock().unwrap_or_else(PoisonError::into_inner).next() else {
                             break;
                         };
-                        let result = source
-                            .blob(wanted.key, wanted.descriptor)
-                            .map(|mut blob| reader.read(&mut *blob, wanted.claims(), &Watched(&*self.watch)));
+                        let read = || {
+                            let mut blob = source.blob(wanted.key, wanted.descriptor)?;
+                            Ok(reader.read(&mut *blob, wanted.claims(), &Watched(&*self.watch)))
+                        };
+                        let mut result = read();
+                        if let (Ok(record), BlobKey::Digest(digest)) = (&result, wanted.key)
+                            && record.digest != *digest
+                            && digest.algorithm().is_some()
+                            && source.distrust(wanted.key)
+                        {
+                            result = read();
+                        }
                         self.watch.blob_done();
                         done.lock()
                             .unwrap_or_else(PoisonError::into_inner)
@@ -127,10 +139,18 @@ impl Scan {
         }
         let mut attestations = HashMap::new();
         for attestation in attestations_of(&resolved.images) {
-            let read = source
-                .blob(&attestation.blob, Some(&attestation.descriptor))
-                .and_then(|blob| self.document(blob, attestation));
-            match read {
+            let read = || {
+                let blob = source.blob(&attestation.blob, Some(&attestation.descriptor))?;
+                self.document(blob, attestation)
+            };
+            let mut result = read();
+            if let Ok(bytes) = &result
+                && !verifies(&attestation.descriptor.digest, bytes)
+                && source.distrust(&attestation.blob)
+            {
+                result = read();
+            }
+            match result {
                 Ok(bytes) => {
                     attestations.insert(attestation.blob.clone(), bytes);
                 }
@@ -145,6 +165,7 @@ impl Scan {
             unread,
             attestations,
             unused: 0,
+            notes: source.notes(),
         })
     }
 
@@ -178,7 +199,7 @@ impl Scan {
         let mut resolved = match (stream.resolve(&self.platforms, &self.limits), broken) {
             (Ok(resolved), None) => resolved,
             (Ok(mut resolved), Some(error)) => {
-                resolved.problems.push(crate::source::Problem {
+                resolved.problems.push(Problem {
                     what: "the stream".to_owned(),
                     why: error.with_causes(),
                     reason: "truncated",
@@ -233,6 +254,7 @@ impl Scan {
             unread: HashMap::new(),
             attestations,
             unused,
+            notes: Vec::new(),
         })
     }
 

@@ -59,6 +59,18 @@ pub trait Source: Send + Sync {
     fn parallel(&self) -> usize {
         4
     }
+
+    /// Tells the source that what it gave last as `key` was not what the digest says. True where it can be had from
+    /// elsewhere, so that opening it once more is worth it.
+    fn distrust(&self, _key: &BlobKey) -> bool {
+        false
+    }
+
+    /// What has come up so far that lost nothing and should be in the report: a mirror that failed, a warning of the
+    /// registry.
+    fn notes(&self) -> Vec<Problem> {
+        Vec::new()
+    }
 }
 
 /// A source that can be read once, from its beginning to its end.
@@ -281,6 +293,19 @@ pub fn open(target: &str, options: &OpenOptions) -> Result<Opened, SourceError> 
         }),
         Err(_) => open_reference(target, options),
     }
+}
+
+/// The registry, `host[:port]`, that [`open`] would ask for `target`; `None` where it is something else.
+pub fn registry_of(target: &str) -> Option<String> {
+    let prefix = TABLE.iter().find(|row| row.kind == "registry")?.prefix;
+    let others = TABLE.iter().filter(|row| row.kind != "registry");
+    let name = match target.strip_prefix(prefix) {
+        Some(name) => name,
+        None if others.clone().any(|row| target.starts_with(row.prefix)) => return None,
+        None if is_path(target) || Path::new(target).exists() => return None,
+        None => target,
+    };
+    Some(Reference::parse(name).ok()?.registry().to_owned())
 }
 
 /// `target` as it may be printed: escaped, and without the `user:password@` that some write before a host.

@@ -25,6 +25,12 @@ pub trait Documents {
     fn manifest(&self, descriptor: &Descriptor, cap: u64) -> Result<Vec<u8>, SourceError> {
         self.document(descriptor, cap)
     }
+
+    /// The indexes, of at most `cap` bytes each, that together list what refers to the manifest `digest`; `None` where
+    /// that is not kept or not wanted.
+    fn referrers(&self, _digest: &Digest, _cap: u64) -> Result<Option<Vec<Vec<u8>>>, SourceError> {
+        Ok(None)
+    }
 }
 
 /// Where a walk begins.
@@ -65,13 +71,14 @@ pub struct Walk<'a> {
 /// read is a [`Problem`] and not an error of the others.
 ///
 /// An attestation manifest is tied to the image it names; one of a platform that was not chosen is left out with
-/// it, one of no known image becomes an artifact of its own. So does whatever has no image configuration.
+/// it, one of no known image becomes an artifact of its own. So does whatever has no image configuration, and
+/// whatever refers to an image without being listed with it.
 ///
 /// *Errors*: where not one image could be told. An empty index is no error.
 /// *Limits*: [`LimitHit::Document`], [`LimitHit::IndexDepth`], [`LimitHit::Layers`], [`LimitHit::Manifests`], each
 /// a problem of that name. *Source*: image-spec `image-index.md`, `manifest.md`; BuildKit's attestation storage.
 pub fn resolve_root(walk: &Walk<'_>, root: Root, names: &[String]) -> Result<Resolved, SourceError> {
-    let mut walker = Walker::new(walk);
+    let mut walker = Walker::new(walk, names);
     let context = Context {
         names: names.to_vec(),
         ..Context::default()
@@ -136,10 +143,13 @@ struct Walker<'a> {
     unread: Vec<Image>,
     first_error: Option<SourceError>,
     descriptors: usize,
+    names: &'a [String],
+    /// Whether what is visited refers to something that was found before.
+    referring: bool,
 }
 
 impl<'a> Walker<'a> {
-    fn new(walk: &'a Walk<'a>) -> Self {
+    fn new(walk: &'a Walk<'a>, names: &'a [String]) -> Self {
         Self {
             walk,
             resolved: Resolved::default(),
@@ -150,6 +160,8 @@ impl<'a> Walker<'a> {
             unread: Vec::new(),
             first_error: None,
             descriptors: 0,
+            names,
+            referring: false,
         }
     }
 
@@ -356,7 +368,7 @@ impl<'a> Walker<'a> {
             bytes,
             context,
         } = node;
-        if let Some(target) = attested(descriptor, manifest) {
+        if let Some(target) = attested(descriptor, manifest).filter(|_| !self.referring) {
             self.attestation(node, manifest, target);
             return;
         }
@@ -614,12 +626,13 @@ impl<'a> Walker<'a> {
                 self.unread.push(text_only(&node));
             }
         }
-        // What a wrong document led to may be wrong too. It is not given a second chance.
-        let still_doubtful = std::mem::take(&mut self.doubtful);
-        self.unread.extend(still_doubtful.iter().map(text_only));
         for pending in std::mem::take(&mut self.pending) {
             self.tie(pending);
         }
+        self.referrers();
+        // What a wrong document led to may be wrong too. It is not given a second chance.
+        let still_doubtful = std::mem::take(&mut self.doubtful);
+        self.unread.extend(still_doubtful.iter().map(text_only));
         self.resolved.not_chosen.sort();
         self.resolved.not_chosen.dedup();
         if self.resolved.images.is_empty() {
@@ -635,6 +648,67 @@ impl<'a> Walker<'a> {
         }
         self.resolved.images.append(&mut self.unread);
         Ok(self.resolved)
+    }
+
+    /// Visits what refers to the images found, and what refers to that.
+    fn referrers(&mut self) {
+        self.referring = true;
+        let mut asked = HashSet::new();
+        let context = Context {
+            names: self.names.to_vec(),
+            ..Context::default()
+        };
+        for _ in 0..self.walk.limits.index_depth {
+            let index = self.resolved.index.iter();
+            let manifests = self
+                .resolved
+                .images
+                .iter()
+                .filter_map(|image| image.manifest.as_ref());
+            let mut subjects: Vec<Digest> = index.chain(manifests).cloned().collect();
+            subjects.retain(|subject| asked.insert(subject.clone()));
+            if subjects.is_empty() {
+                return;
+            }
+            for subject in &subjects {
+                self.referrers_of(subject, &context);
+            }
+        }
+        let mut manifests = self
+            .resolved
+            .images
+            .iter()
+            .filter_map(|image| image.manifest.as_ref());
+        if manifests.any(|manifest| !asked.contains(manifest)) {
+            self.limit("what refers to the referrers", LimitHit::IndexDepth);
+        }
+    }
+
+    fn referrers_of(&mut self, subject: &Digest, context: &Context) {
+        let what = format!("the referrers of {subject}");
+        let pages = match self
+            .walk
+            .documents
+            .referrers(subject, self.walk.limits.manifest_bytes)
+        {
+            Ok(pages) => pages.unwrap_or_default(),
+            Err(error) => return self.failed(&what, error),
+        };
+        for page in pages {
+            // Told by its shape: nothing else than an index is a list, whatever header it came with.
+            let parsed = Document::parse(&page, None);
+            let index = parsed.as_ref().ok().and_then(|parsed| parsed.value.index());
+            let Some(index) = index else {
+                self.problem(
+                    &what,
+                    "malformed-referrers",
+                    "the registry gave something other than an index",
+                );
+                continue;
+            };
+            let listed = Listed::new(index.manifests.clone(), Vec::new(), &[]);
+            self.children(listed, oci::fields("index", &page), context);
+        }
     }
 
     fn tie(&mut self, pending: Pending) {

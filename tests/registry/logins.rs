@@ -8,6 +8,7 @@ use layersift::source::SourceError;
 use layersift::source::registry::RegistryOptions;
 
 use super::{basic, options, password, read, root, root_error, source, with_login};
+use crate::support::command::layersift;
 use crate::support::scripted::{Framing, Reply, Repository, Request, Server};
 
 fn repository() -> Repository {
@@ -385,4 +386,36 @@ fn a_token_server_that_fails_is_tried_again_and_one_that_refuses_is_not() {
         assert!(text.contains("DENIED: no: Basic *** ***"), "{text}");
         assert_eq!(tokens.requests().len(), 1, "{status}");
     }
+}
+
+#[test]
+fn a_password_is_not_given_to_several_registries() {
+    let (one, other) = (
+        registry("Basic".into(), |_| true),
+        registry("Basic".into(), |_| true),
+    );
+    let targets = [
+        format!("{}/app:1", one.host()),
+        format!("docker://{}/app:1", other.host()),
+    ];
+    let login = ["--username", "someone", "--password-stdin"];
+    let arguments = ["scan", &targets[0], &targets[1]].into_iter().chain(login);
+    let run = layersift(arguments).stdin(password()).run().expect_code(2);
+    assert!(
+        run.stderr.contains(one.host()) && run.stderr.contains(other.host()),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("scan them one by one"), "{}", run.stderr);
+    assert_eq!((one.requests().len(), other.requests().len()), (0, 0));
+
+    let arguments = ["scan", &targets[0], &targets[0], "./absent.tar"]
+        .into_iter()
+        .chain(login);
+    let run = layersift(arguments).stdin(password()).run();
+    assert!(
+        !run.stderr.contains("several") && !one.requests().is_empty(),
+        "{}",
+        run.stderr
+    );
 }

@@ -2,10 +2,15 @@
 
 mod blobs;
 mod certificates;
+mod faults;
+mod http2;
 mod logins;
 mod manifests;
+mod mirrors;
+mod quotas;
 mod real;
 mod redirects;
+mod referrers;
 
 use std::io::Read as _;
 use std::time::Duration;

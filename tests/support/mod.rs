@@ -4,6 +4,7 @@
 pub mod command;
 #[cfg(unix)]
 pub mod engine;
+pub mod http2;
 pub mod image;
 pub mod registry;
 pub mod scripted;

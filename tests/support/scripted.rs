@@ -12,6 +12,8 @@ use std::time::Duration;
 use layersift::oci::Digest;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use super::image::Images;
+
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -309,7 +311,7 @@ impl Drop for Server {
                 // A token server may be sent a form; nothing else is ever written to.
                 let form = request.method == "POST" && request.path.starts_with("/token");
                 assert!(
-                    form || matches!(request.method.as_str(), "GET" | "HEAD"),
+                    form || matches!(request.method.as_str(), "CONNECT" | "GET" | "HEAD"),
                     "{request:?} could write"
                 );
             }
@@ -402,6 +404,24 @@ pub struct Repository {
 }
 
 impl Repository {
+    /// Everything of `images`, the first of them under the tag `1`.
+    pub fn of(images: &Images) -> Self {
+        let mut repository = Self::default();
+        let layout = images.oci_layout();
+        for (_, bytes) in layout.iter().filter(|(path, _)| path.starts_with("blobs/")) {
+            repository.blob(bytes.clone());
+            // What it is called does not matter: what names a manifest by its digest says what it is.
+            let digest = Digest::of(bytes);
+            repository.manifest(digest.as_str(), "", bytes.clone());
+        }
+        let index: serde_json::Value = serde_json::from_slice(&layout["index.json"]).unwrap();
+        let first = &index["manifests"][0];
+        let text = |key: &str| first[key].as_str().unwrap().to_owned();
+        let path = format!("blobs/{}", text("digest").replace(':', "/"));
+        repository.manifest("1", &text("mediaType"), layout[&path].clone());
+        repository
+    }
+
     /// Adds a blob and returns its digest.
     pub fn blob(&mut self, bytes: impl Into<Vec<u8>>) -> Digest {
         let bytes = bytes.into();
@@ -421,6 +441,11 @@ impl Repository {
             self.objects.insert(format!("app/manifests/{name}"), object);
         }
         digest
+    }
+
+    /// What is kept at `path`, less `/v2/`.
+    pub fn bytes(&self, path: &str) -> &[u8] {
+        &self.objects[path].1
     }
 
     /// The correct answer to `request`.

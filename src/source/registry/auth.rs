@@ -17,7 +17,7 @@ use super::address::{self, Reach};
 use super::challenge::{Bearer, Challenge};
 use super::credentials::{self, Account, Credentials, Held, KnownLogin, Login, Origin};
 use super::retry::Fault;
-use super::transport::{self, Form, Request, Transport};
+use super::transport::{self, Document, Form, Request, Transport};
 use crate::source::SourceError;
 
 /// Answers the challenges of one registry for one repository.
@@ -210,6 +210,7 @@ impl Auth {
             authorization = Some(basic(login));
         }
         let request = Request {
+            head: false,
             what: format!("a token for {}", self.account.wanted()),
             url,
             accept: Some("application/json"),
@@ -225,8 +226,12 @@ impl Auth {
             return Err(transport.failure(answer, &request).await);
         }
         let host = answer.host.clone();
+        let document = Document {
+            what: &request.what,
+            cap: self.token_bytes,
+        };
         let bytes = transport
-            .document(answer, &request.what, self.token_bytes)
+            .document(answer, document, |bytes| parse(bytes, asked).is_some())
             .await?;
         parse(&bytes, asked).ok_or_else(|| {
             SourceError::Malformed {

@@ -1,10 +1,13 @@
 //! The name of a registry → which login would be used for it, and what the registry says to that login. Reads no image,
 //! stores nothing, and never shows a secret.
 
-use super::client::{Client, Wanted};
+use std::sync::Arc;
+
+use super::client::{Client, Wanted, is_web_page};
 use super::credentials::Account;
 use super::retry::Fault;
-use super::{KnownLogin, RegistryOptions, is_web_page};
+use super::transport::Document;
+use super::{KnownLogin, RegistryOptions};
 use crate::source::SourceError;
 use crate::source::network::Runtime;
 
@@ -47,7 +50,7 @@ pub fn check(registry: &str, options: &RegistryOptions) -> Result<Check, SourceE
     }
     let account = Account::new(registry, "");
     let registry = account.registry.clone();
-    let client = Client::for_account(account, options)?;
+    let client = Client::for_account(account, options, &Arc::default())?;
     let runtime = Runtime::start().map_err(|source| SourceError::Io {
         what: "the network: no threads".into(),
         source,
@@ -77,7 +80,11 @@ async fn ask(client: &Client, cap: u64) -> Result<(), SourceError> {
     let host = answer.host.clone();
     let media_type = super::client::media_type(answer.response.headers());
     // Registries answer with little or nothing. What is too long to be read is judged by its type alone.
-    let bytes = client.transport.document(answer, "the registry API", cap).await;
+    let document = Document {
+        what: "the registry API",
+        cap,
+    };
+    let bytes = client.transport.document(answer, document, |_| true).await;
     match is_web_page(media_type.as_deref(), &bytes.unwrap_or_default()) {
         true => Err(SourceError::Malformed {
             what: "the registry API".into(),

@@ -1,25 +1,33 @@
 //! What is wanted of one repository → requests to its registry, logged in and tried again where that helps. Judges
 //! no document and verifies no digest.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use tokio::sync::{OnceCell, Semaphore};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, LINK, WARNING};
+use tokio::sync::OnceCell;
 use url::Url;
 
+use super::RegistryOptions;
 use super::address::{self, Reach};
 use super::auth::Auth;
 use super::challenge;
 use super::credentials::Account;
+use super::notes::{self, Notes};
 use super::retry::{Backoff, Fault, Gates, Tries};
-use super::transport::{Answer, Request, Transport};
-use super::{RegistryOptions, download};
+use super::transport::{self, Answer, Document, Request, Transport};
 use crate::limits::Limits;
-use crate::oci::{Descriptor, Digest, Reference};
+use crate::oci::{Digest, Hasher, Reference};
 use crate::source::SourceError;
 
-/// The registry of one repository.
+/// Pages of a list; with the manifests that one page holds, that is more than any image has referrers.
+const MAX_PAGES: usize = 1000;
+
+/// The registries known to count what is fetched.
+const METERED: &str = "registry-1.docker.io";
+
+/// One repository of one registry, or of a mirror.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) limits: Limits,
@@ -27,12 +35,34 @@ pub(super) struct Client {
     pub(super) gates: Gates,
     backoff: Backoff,
     pub(super) auth: Auth,
-    repository: String,
+    account: Account,
+    /// The registry that this is a mirror of. *Source*: distribution-spec, "Proxying".
+    mirrored: Option<String>,
+    notes: Arc<Notes>,
+    /// Whether each manifest counts against a quota.
+    metered: bool,
     /// Where the registry may be: with and without TLS where both are allowed, in the order of trying.
     candidates: Vec<Url>,
     base: OnceCell<Url>,
-    /// One permit for each download at a time.
-    pub(super) slots: Arc<Semaphore>,
+    host: String,
+}
+
+impl Received {
+    /// Whether the bytes have the digest they came with.
+    pub(super) fn is_as_stated(&self) -> bool {
+        let stated = self.stated.as_ref();
+        stated.is_none_or(|stated| Wanted::Blob(stated.clone()).is_proven_by(&self.bytes))
+    }
+
+    /// Whether it is a page for people, such as the form to log in at a captive portal.
+    pub(super) fn is_web_page(&self) -> bool {
+        is_web_page(self.media_type.as_deref(), &self.bytes)
+    }
+}
+
+/// Whether an answer is a page for people.
+pub(super) fn is_web_page(media_type: Option<&str>, bytes: &[u8]) -> bool {
+    media_type == Some("text/html") || bytes.trim_ascii_start().first() == Some(&b'<')
 }
 
 /// What of a repository is wanted.
@@ -43,6 +73,63 @@ pub(super) enum Wanted {
     Blob(Digest),
     /// By tag or digest.
     Manifest(String),
+    /// A further page of a list.
+    Page(Url),
+    /// The list of what refers to a manifest.
+    Referrers(Digest),
+}
+
+impl Wanted {
+    fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::Blob(digest) => Some(digest.clone()),
+            Self::Manifest(reference) => Digest::parse(reference).ok(),
+            Self::Api | Self::Page(_) | Self::Referrers(_) => None,
+        }
+    }
+
+    /// Whether `bytes` can be the whole of what is wanted.
+    fn may_be(&self, bytes: &[u8]) -> bool {
+        match self.digest() {
+            Some(_) => self.is_proven_by(bytes),
+            // Whatever has no digest is JSON, which is not whole before its last bracket.
+            None => {
+                bytes.trim_ascii_end().last() == Some(&b'}')
+                    || bytes.trim_ascii_start().first() != Some(&b'{')
+            }
+        }
+    }
+
+    /// Whether `bytes` are what is wanted, where that has a digest that can be computed.
+    pub(super) fn is_proven_by(&self, bytes: &[u8]) -> bool {
+        let Some(digest) = self.digest() else {
+            return true;
+        };
+        let Some(algorithm) = digest.algorithm() else {
+            return true;
+        };
+        let mut hasher = Hasher::new(algorithm);
+        hasher.update(bytes);
+        hasher.finish() == digest
+    }
+}
+
+/// What is left of a quota. *Source*: the IETF's draft of `RateLimit` headers, as Docker Hub sends them: `76;w=21600`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Quota {
+    pulls: u64,
+    /// In seconds.
+    window: u64,
+}
+
+impl Quota {
+    fn parse(value: &str) -> Option<Self> {
+        let (pulls, window) = value.split_once(";w=").unwrap_or((value, "0"));
+        Some(Self {
+            pulls: pulls.trim().parse().ok()?,
+            window: window.trim().parse().ok()?,
+        })
+    }
 }
 
 /// A document as the registry sent it.
@@ -51,36 +138,213 @@ pub(super) struct Received {
     pub(super) media_type: Option<String>,
     /// The digest that the registry says it has (`Docker-Content-Digest`).
     pub(super) stated: Option<Digest>,
+    /// Where the next page of a list is, as the registry wrote it.
+    next: Option<String>,
 }
 
 impl Client {
-    pub(super) fn new(reference: &Reference, options: &RegistryOptions) -> Result<Self, SourceError> {
-        Self::for_account(
-            Account::new(reference.registry(), reference.repository()),
-            options,
-        )
+    pub(super) fn new(
+        reference: &Reference,
+        options: &RegistryOptions,
+        notes: &Arc<Notes>,
+    ) -> Result<Self, SourceError> {
+        let account = Account::new(reference.registry(), reference.repository());
+        Self::for_account(account, options, notes)
     }
 
-    pub(super) fn for_account(account: Account, options: &RegistryOptions) -> Result<Self, SourceError> {
+    pub(super) fn for_account(
+        account: Account,
+        options: &RegistryOptions,
+        notes: &Arc<Notes>,
+    ) -> Result<Self, SourceError> {
         let candidates = candidates(&account.registry, &options.insecure)?;
+        Self::at(candidates, account, options, notes)
+    }
+
+    /// The same repository at a mirror, which is sent neither the login nor the certificate of the registry.
+    pub(super) fn mirror(
+        &self,
+        url: &Url,
+        options: &RegistryOptions,
+        notes: &Arc<Notes>,
+    ) -> Result<Self, SourceError> {
+        let host = transport::host(url);
+        let malformed = |why: &str| SourceError::Malformed {
+            what: format!("the mirror `{host}`"),
+            why: why.to_owned(),
+        };
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(malformed("it is not an http or https URL"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(malformed(
+                "a login in a URL is not used: store it for the mirror's host",
+            ));
+        }
+        let path = url.path().trim_matches('/');
+        let account = Account {
+            registry: host,
+            repository: match path {
+                "" => self.account.repository.clone(),
+                path => format!("{path}/{}", self.account.repository),
+            },
+        };
+        let mut options = RegistryOptions {
+            credentials: None,
+            client_certificate: None,
+            ..options.clone()
+        };
+        // There is somewhere else to go.
+        options.limits.tries = options.limits.tries.min(2);
+        let mut base = url.clone();
+        base.set_path("/");
+        base.set_query(None);
+        base.set_fragment(None);
+        let mut client = Self::at(vec![base], account, &options, notes)?;
+        client.mirrored = Some(self.account.registry.clone());
+        Ok(client)
+    }
+
+    fn at(
+        candidates: Vec<Url>,
+        account: Account,
+        options: &RegistryOptions,
+        notes: &Arc<Notes>,
+    ) -> Result<Self, SourceError> {
+        let first = candidates.last().expect("there is at least one candidate");
+        let host = transport::host(first);
         Ok(Self {
             limits: options.limits.clone(),
-            transport: Transport::new(
-                options,
-                candidates.last().expect("there is at least one candidate"),
-            )?,
+            transport: Transport::new(options, first)?,
             gates: Gates::default(),
             backoff: options.backoff,
-            repository: account.repository.clone(),
-            auth: Auth::new(account, options),
+            auth: Auth::new(account.clone(), options),
+            account,
+            mirrored: None,
+            notes: Arc::clone(notes),
+            metered: host == METERED || options.metered.contains(&host),
+            host,
             candidates,
             base: OnceCell::new(),
-            slots: Arc::new(Semaphore::new(options.limits.downloads_per_host.max(1))),
         })
     }
 
-    /// Reads a document of at most `cap` bytes. A body that breaks off is read again from its beginning.
+    /// Whether this is the registry that `host` names.
+    pub(super) fn is_called(&self, host: &str) -> bool {
+        host == self.account.registry || host == self.host
+    }
+
+    /// Reads a document of at most `cap` bytes: one that has a tag by its digest, where fetching it costs something.
     pub(super) async fn document(&self, wanted: &Wanted, cap: u64) -> Result<Received, SourceError> {
+        if let Some(pinned) = self.pinned(wanted).await? {
+            match self.fetch(&pinned, cap).await {
+                Ok(received) if pinned.is_proven_by(&received.bytes) => return Ok(received),
+                // The header was wrong: many are, so the tag itself decides.
+                Ok(_) | Err(SourceError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.fetch(wanted, cap).await
+    }
+
+    /// What a tag points at, asked for by HEAD, which no registry is known to count. `None` where that is not worth it
+    /// or the registry does not say.
+    ///
+    /// *Errors*: where the registry says that none of its quota is left.
+    async fn pinned(&self, wanted: &Wanted) -> Result<Option<Wanted>, SourceError> {
+        if !self.metered || wanted.digest().is_some() {
+            return Ok(None);
+        }
+        let mut tries = self.tries();
+        let answer = loop {
+            let fault = match self.ask(wanted, None, true).await {
+                Ok(answer) => break answer,
+                Err(fault) => fault,
+            };
+            match tries.wait(fault, &self.gates, self.host()).await {
+                Ok(()) => {}
+                // Whatever else is wrong with HEAD may be right with GET.
+                Err(SourceError::Status { status, .. }) if status != 429 => return Ok(None),
+                Err(SourceError::NotFound { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        };
+        let headers = answer.response.headers();
+        let remaining = headers.get("ratelimit-remaining");
+        let remaining = remaining.and_then(|value| Quota::parse(value.to_str().ok()?));
+        tracing::debug!(host = self.host(), ?remaining, "quota");
+        if let Some(Quota { pulls: 0, window }) = remaining {
+            return Err(SourceError::Status {
+                host: self.host().to_owned(),
+                what: wanted.to_string(),
+                status: StatusCode::TOO_MANY_REQUESTS.as_u16(),
+                why: format!("none of the pulls it allows in {} min is left", window / 60),
+            });
+        }
+        Ok(stated_digest(headers).map(|digest| Wanted::Manifest(digest.to_string())))
+    }
+
+    /// The pages of the list of what refers to the manifest `digest`: by the API, or by the tag that stands in for it
+    /// where the registry has none. *Source*: distribution-spec, "Listing Referrers" and "Unavailable Referrers API".
+    pub(super) async fn referrers(&self, digest: &Digest, cap: u64) -> Result<Vec<Vec<u8>>, SourceError> {
+        let first = Wanted::Referrers(digest.clone());
+        let mut pages = Vec::new();
+        let mut received = match self.fetch(&first, cap).await {
+            Err(
+                SourceError::NotFound { .. }
+                | SourceError::Status {
+                    status: 400 | 405 | 501,
+                    ..
+                },
+            ) => {
+                let encoded = digest.encoded();
+                let tag = format!(
+                    "{}-{}",
+                    digest.algorithm_name(),
+                    &encoded[..encoded.len().min(64)]
+                );
+                return match self.fetch(&Wanted::Manifest(tag), cap).await {
+                    Ok(received) => Ok(vec![received.bytes]),
+                    Err(SourceError::NotFound { .. }) => Ok(pages),
+                    Err(error) => Err(error),
+                };
+            }
+            received => received?,
+        };
+        let mut seen = HashSet::new();
+        loop {
+            pages.push(received.bytes);
+            let Some(next) = received.next else {
+                return Ok(pages);
+            };
+            let next = self.page(&next).ok_or("its next page is somewhere else");
+            let next = next.and_then(|next| match seen.len() < MAX_PAGES && seen.insert(next.clone()) {
+                true => Ok(next),
+                false => Err("it does not end"),
+            });
+            received = match next {
+                Ok(next) => self.fetch(&Wanted::Page(next), cap).await?,
+                Err(why) => {
+                    return Err(SourceError::Malformed {
+                        what: first.to_string(),
+                        why: why.to_owned(),
+                    });
+                }
+            };
+        }
+    }
+
+    /// The URL of a further page, which must be at the registry itself.
+    fn page(&self, link: &str) -> Option<Url> {
+        let base = self.base.get()?;
+        let mut url = base.join(link).ok()?;
+        url.set_fragment(None);
+        let is_here = url.origin() == base.origin() && url.path().starts_with("/v2/");
+        (is_here && url.username().is_empty() && url.password().is_none()).then_some(url)
+    }
+
+    /// Reads a document. A body that breaks off is read again from its beginning.
+    async fn fetch(&self, wanted: &Wanted, cap: u64) -> Result<Received, SourceError> {
         let what = wanted.to_string();
         let mut tries = self.tries();
         loop {
@@ -88,12 +352,16 @@ impl Client {
                 Ok(answer) => {
                     let media_type = media_type(answer.response.headers());
                     let stated = stated_digest(answer.response.headers());
-                    match self.transport.document(answer, &what, cap).await {
+                    let next = next_page(answer.response.headers());
+                    let document = Document { what: &what, cap };
+                    let is_whole = |bytes: &[u8]| wanted.may_be(bytes);
+                    match self.transport.document(answer, document, is_whole).await {
                         Ok(bytes) => {
                             return Ok(Received {
                                 bytes,
                                 media_type,
                                 stated,
+                                next,
                             });
                         }
                         Err(fault) => fault,
@@ -105,36 +373,27 @@ impl Client {
         }
     }
 
-    /// Opens a blob; it is then read by the returned download.
-    pub(super) async fn open(
-        self: &Arc<Self>,
-        digest: &Digest,
-        descriptor: Option<&Descriptor>,
-    ) -> Result<download::Download, SourceError> {
-        let slot = Arc::clone(&self.slots)
-            .acquire_owned()
-            .await
-            .expect("the semaphore is never closed");
-        let size = descriptor.map(|descriptor| descriptor.size);
-        download::Download::open(Arc::clone(self), Wanted::Blob(digest.clone()), size, slot).await
-    }
-
     pub(super) fn tries(&self) -> Tries {
         Tries::new(&self.limits, self.backoff)
     }
 
-    /// The registry's host as its gate and messages call it.
+    /// The host as its gate and messages call it.
     pub(super) fn host(&self) -> &str {
-        self.candidates[0].host_str().unwrap_or_default()
+        &self.host
     }
 
     /// Sends one request, logged in where the registry asks for it, and returns an answer that is a success.
     pub(super) async fn request(&self, wanted: &Wanted, from: Option<u64>) -> Result<Answer, Fault> {
+        self.ask(wanted, from, false).await
+    }
+
+    async fn ask(&self, wanted: &Wanted, from: Option<u64>, head: bool) -> Result<Answer, Fault> {
         let base = self.base.get_or_try_init(|| self.find_base()).await?;
         let mut request = Request {
             url: self.url(base, wanted),
+            head,
             what: wanted.to_string(),
-            accept: matches!(wanted, Wanted::Manifest(_)).then_some(MANIFESTS),
+            accept: (!matches!(wanted, Wanted::Blob(_))).then_some(MANIFESTS),
             authorization: self.auth.standing().await,
             form: None,
             from,
@@ -148,6 +407,7 @@ impl Client {
                 request.redirects = Some(Reach::Local);
             }
             let answer = self.transport.send(&request).await?;
+            self.note_warnings(&answer);
             match answer.response.status() {
                 StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok(answer),
                 // The first time for want of a token, the second because it has expired meanwhile.
@@ -163,6 +423,16 @@ impl Client {
                 }
                 status if from.is_some() && refuses_range(status, answer.home) => return Err(Fault::Range),
                 _ => return Err(self.failure(answer, &request).await),
+            }
+        }
+    }
+
+    /// Keeps the warnings that the registry wants its users to read. Stores that it redirects to have nothing to say.
+    fn note_warnings(&self, answer: &Answer) {
+        let values = answer.response.headers().get_all(WARNING).iter();
+        for value in values.filter(|_| answer.home) {
+            if let Some(warning) = notes::warning(value.as_bytes()) {
+                self.notes.add("registry-warning", self.host(), warning);
             }
         }
     }
@@ -183,6 +453,7 @@ impl Client {
             }
             let request = Request {
                 url: base.join("/v2/").expect("a path joins any base"),
+                head: false,
                 what: "the registry API".into(),
                 accept: None,
                 authorization: None,
@@ -212,11 +483,17 @@ impl Client {
     fn url(&self, base: &Url, wanted: &Wanted) -> Url {
         let mut url = base.clone();
         // The grammar of names, tags and digests leaves nothing that would have to be escaped.
+        let repository = &self.account.repository;
         url.set_path(&match wanted {
             Wanted::Api => "/v2/".to_owned(),
-            Wanted::Blob(digest) => format!("/v2/{}/blobs/{digest}", self.repository),
-            Wanted::Manifest(reference) => format!("/v2/{}/manifests/{reference}", self.repository),
+            Wanted::Page(url) => return url.clone(),
+            Wanted::Referrers(digest) => format!("/v2/{repository}/referrers/{digest}"),
+            Wanted::Blob(digest) => format!("/v2/{repository}/blobs/{digest}"),
+            Wanted::Manifest(reference) => format!("/v2/{repository}/manifests/{reference}"),
         });
+        if let Some(registry) = &self.mirrored {
+            url.query_pairs_mut().append_pair("ns", registry);
+        }
         url
     }
 }
@@ -227,6 +504,8 @@ impl std::fmt::Display for Wanted {
             Self::Api => f.write_str("the registry API"),
             Self::Blob(digest) => write!(f, "blob `{digest}`"),
             Self::Manifest(reference) => write!(f, "manifest `{reference}`"),
+            Self::Page(_) => f.write_str("the next page of a list"),
+            Self::Referrers(digest) => write!(f, "the referrers of `{digest}`"),
         }
     }
 }
@@ -244,6 +523,16 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.v1+prettyjws, \
     application/vnd.docker.distribution.manifest.v1+json";
+
+/// The target of `Link: <…>; rel="next"`. *Source*: RFC 8288; distribution-spec.
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    headers.get_all(LINK).iter().find_map(|value| {
+        let (target, parameters) = value.to_str().ok()?.trim().strip_prefix('<')?.split_once('>')?;
+        let mut parameters = parameters.split(';').map(str::trim);
+        let is_next = parameters.any(|parameter| matches!(parameter, "rel=next" | "rel=\"next\""));
+        is_next.then(|| target.to_owned())
+    })
+}
 
 /// *Source*: distribution-spec, pulling manifests: where the header is there, it is to be verified.
 fn stated_digest(headers: &HeaderMap) -> Option<Digest> {
@@ -339,6 +628,30 @@ mod tests {
             1
         );
         assert_eq!(schemes("10.0.0.1:5000", &[]).len(), 1);
+    }
+
+    #[test]
+    fn a_quota_is_a_number_with_or_without_its_window() {
+        let parse = |value| Quota::parse(value).map(|quota| (quota.pulls, quota.window));
+        assert_eq!(parse("76;w=21600"), Some((76, 21_600)));
+        assert_eq!(parse("0"), Some((0, 0)));
+        for garbage in ["", "-1;w=5", "x;w=5", "5;w=x", ";w=1", "99999999999999999999999"] {
+            assert_eq!(parse(garbage), None, "{garbage}");
+        }
+    }
+
+    #[test]
+    fn the_next_page_is_that_of_the_link_called_next() {
+        let next = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(LINK, value.parse().unwrap());
+            next_page(&headers)
+        };
+        assert_eq!(next("</v2/a?n=1>; rel=\"next\"").unwrap(), "/v2/a?n=1");
+        assert_eq!(next("<https://x/;a>;title=b;rel=next").unwrap(), "https://x/;a");
+        for none in ["", "<", "</v2/a>", "</v2/a>; rel=prev", "/v2/a; rel=next"] {
+            assert_eq!(next(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -11,9 +11,11 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_RANGE, HeaderMap};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::client::{Client, Wanted};
+use super::client::Wanted;
+use super::places::{Place, Places};
 use super::retry::{Fault, Tries};
-use super::transport::{Answer, Body};
+use super::transport::{self, Answer, Body};
+use crate::oci::Digest;
 use crate::source::SourceError;
 use crate::source::network::Writer;
 
@@ -22,7 +24,9 @@ const PROGRESS: u64 = 1024 * 1024;
 
 /// A blob whose first answer has arrived.
 pub(super) struct Download {
-    client: Arc<Client>,
+    places: Arc<Places>,
+    /// Where it comes from at present.
+    place: Place,
     wanted: Wanted,
     /// What the manifest says.
     size: Option<u64>,
@@ -46,20 +50,29 @@ enum Ended {
 impl Download {
     /// Asks for the blob until an answer arrives or the tries are used up.
     pub(super) async fn open(
-        client: Arc<Client>,
-        wanted: Wanted,
+        places: Arc<Places>,
+        digest: Digest,
         size: Option<u64>,
         slot: OwnedSemaphorePermit,
     ) -> Result<Self, SourceError> {
-        let mut tries = client.tries();
+        let mut place = places.from(0);
+        let mut tries = place.client.tries();
+        let wanted = Wanted::Blob(digest.clone());
         let answer = loop {
-            match client.request(&wanted, None).await {
+            let client = &place.client;
+            let failed = match client.request(&wanted, None).await {
                 Ok(answer) => break answer,
-                Err(fault) => tries.wait(fault, &client.gates, client.host()).await?,
+                Err(fault) => tries.wait(fault, &client.gates, client.host()).await,
+            };
+            if let Err(error) = failed {
+                place = places.after(&place, error)?;
+                tries = place.client.tries();
             }
         };
+        places.gives(&place, &digest);
         Ok(Self {
-            client,
+            places,
+            place,
             wanted,
             size,
             delivered: 0,
@@ -87,9 +100,16 @@ impl Download {
                 self.tries.renew();
             }
             self.failed_at = self.delivered;
-            let wait = self.tries.wait(fault, &self.client.gates, self.client.host());
-            if let Err(error) = wait.await {
-                return writer.fail(error);
+            let client = &self.place.client;
+            let failed = self.tries.wait(fault, &client.gates, client.host()).await;
+            if let Err(error) = failed {
+                // The rest may be elsewhere; whether the whole then fits together, its digest tells.
+                match self.places.after(&self.place, error) {
+                    Ok(place) => self.place = place,
+                    Err(error) => return writer.fail(error),
+                }
+                self.tries = self.place.client.tries();
+                self.ranges = true;
             }
         }
     }
@@ -99,7 +119,7 @@ impl Download {
             Some(answer) => answer,
             None => {
                 let from = (self.ranges && self.delivered > 0).then_some(self.delivered);
-                self.client.request(&self.wanted, from).await?
+                self.place.client.request(&self.wanted, from).await?
             }
         };
         let mut skip = match answer.response.status() {
@@ -113,8 +133,11 @@ impl Download {
             StatusCode::PARTIAL_CONTENT => return Err(self.not_whole(&answer).into()),
             _ => self.delivered,
         };
-        let mut body = Body::new(answer, self.client.limits.idle_timeout);
-        if body.length.is_none() || body.length != self.size {
+        let is_part = answer.response.status() == StatusCode::PARTIAL_CONTENT;
+        let mut body = Body::new(answer, self.place.client.limits.idle_timeout);
+        let before = if is_part { self.delivered } else { 0 };
+        let rest = self.size.and_then(|size| size.checked_sub(before));
+        if body.length.is_none() || body.length != rest {
             // With the size of the manifest the bytes are as stored, whatever the header calls them.
             body.refuse_encoding(&self.wanted.to_string())?;
         }
@@ -136,19 +159,12 @@ impl Download {
         }
         let short = skip > 0 || self.size.is_some_and(|size| self.delivered < size);
         match short && (skip > 0 || body.end_is_ambiguous()) {
-            true => Err(self.broken_off()),
+            true => Err(transport::broken_off(
+                self.place.client.host().to_owned(),
+                &self.wanted.to_string(),
+            )),
             // Also where it is shorter than the manifest says: that is for the caller to see.
             false => Ok(Ended::Complete),
-        }
-    }
-
-    fn broken_off(&self) -> Fault {
-        Fault::Passing {
-            error: SourceError::Unreachable {
-                host: self.client.host().to_owned(),
-                why: format!("the transfer of {} broke off", self.wanted),
-            },
-            after: None,
         }
     }
 

@@ -1,11 +1,11 @@
 //! Registries that speak distribution-spec: a reference → its documents and blobs. Reads only: a registry is sent
-//! nothing but GET, a token server POST too. Keeps nothing on disk.
+//! nothing but GET and HEAD, a token server POST too. Keeps nothing on disk.
 //!
 //! [`open`] makes a [`RegistrySource`], [`check()`] tries a login, [`inventory()`] tells what both would use. Behind them, each
-//! file adds one thing to the one below: `client` (what of a repository is wanted) and `download` (a blob over many
-//! connections), `auth` with `challenge`, `credentials`, `environment` and `helper`, `retry`, `transport` (redirects,
-//! time-outs, caps), `address` (where a request may go), `tls`. The asynchronous side stays
-//! inside, by way of `source::network`.
+//! file adds one thing to the one below: `places` (mirrors, then the registry) and `download` (a blob over many
+//! connections), `client` (what of a repository is wanted), `auth` with `challenge`, `credentials`, `environment` and
+//! `helper`, `retry`, `transport` (redirects, time-outs, caps), `address` (where a request may go), `tls`. `notes` keeps
+//! what the report should say. The asynchronous side stays inside, by way of `source::network`.
 
 mod address;
 mod auth;
@@ -17,6 +17,8 @@ mod download;
 mod environment;
 mod helper;
 mod inventory;
+mod notes;
+mod places;
 mod retry;
 mod tls;
 mod transport;
@@ -31,10 +33,13 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use self::client::{Client, Wanted};
+use url::Url;
+
+use self::client::Wanted;
+use self::places::Places;
 use super::network::{Runtime, bridge};
 use super::walk::{self, Documents, Walk};
-use super::{Resolved, Source, SourceError};
+use super::{Problem, Resolved, Source, SourceError};
 use crate::limits::Limits;
 use crate::oci::{BlobKey, Descriptor, Digest, PlatformSelector, Reference};
 
@@ -55,6 +60,14 @@ pub struct RegistryOptions {
     pub certificates: Option<PathBuf>,
     /// Hosts, with or without port, that may be spoken to without TLS where it does not work.
     pub insecure: Vec<String>,
+    /// Where the images of a registry, `host[:port]`, are also kept: asked before it, in this order, with the login that
+    /// is stored for the mirror's own host. The path of the URL goes before the repository.
+    pub mirrors: Vec<(String, Url)>,
+    /// Whether to look for artifacts that refer to an image: signatures, SBOMs. A registry is asked for each manifest.
+    pub referrers: bool,
+    /// Registries besides Docker Hub that count each manifest against a quota. They are asked for a tag's digest first,
+    /// which is free, and for nothing more once none of the quota is left.
+    pub metered: Vec<String>,
     /// Hosts of token servers that may be on another site than the registry.
     pub trusted_realms: Vec<String>,
     /// Time-outs, tries, sizes.
@@ -83,7 +96,7 @@ pub fn open(reference: &Reference, options: &RegistryOptions) -> Result<Registry
             why: error.to_string(),
         })?),
     };
-    let client = Client::new(reference, options)?;
+    let places = Places::new(reference, options)?;
     let runtime = Runtime::start().map_err(|source| SourceError::Io {
         what: "the network: no threads".into(),
         source,
@@ -91,7 +104,9 @@ pub fn open(reference: &Reference, options: &RegistryOptions) -> Result<Registry
     Ok(RegistrySource {
         reference: reference.clone(),
         digest,
-        client: Arc::new(client),
+        places: Arc::new(places),
+        referrers: options.referrers,
+        parallel: options.limits.downloads_per_host.max(1),
         runtime,
     })
 }
@@ -103,7 +118,9 @@ pub struct RegistrySource {
     /// What the reference is pinned to.
     digest: Option<Digest>,
 
-    client: Arc<Client>,
+    places: Arc<Places>,
+    referrers: bool,
+    parallel: usize,
     runtime: Arc<Runtime>,
 }
 
@@ -129,10 +146,10 @@ impl RegistrySource {
             (None, tag) => tag.unwrap_or("latest").to_owned(),
         };
         let received = self.receive(&Wanted::Manifest(wanted), cap)?;
-        if is_web_page(received.media_type.as_deref(), &received.bytes) {
+        if received.is_web_page() {
             return Err(SourceError::NotAnImage {
                 what: self.reference.to_string(),
-                why: format!("`{}` answered with a web page", self.client.host()),
+                why: format!("`{}` answered with a web page", self.places.host()),
             });
         }
         Ok(Root {
@@ -144,7 +161,7 @@ impl RegistrySource {
     }
 
     fn receive(&self, wanted: &Wanted, cap: u64) -> Result<client::Received, SourceError> {
-        self.runtime.block_on(self.client.document(wanted, cap))
+        self.runtime.block_on(self.places.document(wanted, cap))
     }
 }
 
@@ -177,14 +194,25 @@ impl Source for RegistrySource {
                 what: format!("blob {key}, which is not named by a digest,"),
             });
         };
-        let download = self.runtime.block_on(self.client.open(digest, descriptor))?;
+        let download = self.runtime.block_on(self.places.open(digest, descriptor))?;
         let (writer, receiver) = bridge();
         let task = self.runtime.spawn(download.run(writer));
         Ok(Box::new(receiver.into_reader(task, Arc::clone(&self.runtime))))
     }
 
     fn parallel(&self) -> usize {
-        self.client.limits.downloads_per_host.max(1)
+        self.parallel
+    }
+
+    fn distrust(&self, key: &BlobKey) -> bool {
+        match key {
+            BlobKey::Digest(digest) => self.places.distrust(digest),
+            BlobKey::Member(_) => false,
+        }
+    }
+
+    fn notes(&self) -> Vec<Problem> {
+        self.places.notes.list()
     }
 }
 
@@ -198,10 +226,13 @@ impl Documents for RegistrySource {
         let received = self.receive(&Wanted::Manifest(descriptor.digest.to_string()), cap)?;
         Ok(received.bytes)
     }
-}
 
-/// Whether an answer is a page for people, such as the form to log in at a captive portal.
-fn is_web_page(media_type: Option<&str>, bytes: &[u8]) -> bool {
-    media_type.is_some_and(|media_type| media_type == "text/html")
-        || bytes.trim_ascii_start().first() == Some(&b'<')
+    fn referrers(&self, digest: &Digest, cap: u64) -> Result<Option<Vec<Vec<u8>>>, SourceError> {
+        if !self.referrers {
+            return Ok(None);
+        }
+        self.runtime
+            .block_on(self.places.referrers(digest, cap))
+            .map(Some)
+    }
 }

@@ -1,5 +1,6 @@
 //! One HTTP request → its answer: which client it goes through, time-outs, redirects, capped bodies, and errors
-//! without URLs. Knows nothing of manifests or blobs. Sends GET, and POST for the one form a token server takes.
+//! without URLs. Knows nothing of manifests or blobs. Sends GET and HEAD, and POST for the one form a token server
+//! takes.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -49,6 +50,8 @@ const DRIP_BYTES: u64 = 16 * 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) url: Url,
+    /// Whether only the headers are wanted.
+    pub(super) head: bool,
     /// For messages: `manifest app:1`.
     pub(super) what: String,
     pub(super) accept: Option<&'static str>,
@@ -76,6 +79,15 @@ impl std::fmt::Debug for Form {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Form")
     }
+}
+
+/// A document that is to be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Document<'d> {
+    /// For messages.
+    pub(super) what: &'d str,
+    /// The bytes it may have.
+    pub(super) cap: u64,
 }
 
 /// An answer that is not a redirect.
@@ -154,6 +166,7 @@ impl Transport {
         }
         let client = self.client(url, reach)?;
         let builder = match &request.form {
+            None if request.head => client.head(url.clone()),
             None => client.get(url.clone()),
             Some(form) => client
                 .post(url.clone())
@@ -203,8 +216,15 @@ impl Transport {
         Ok(client)
     }
 
-    /// Reads a body that is a document, up to `cap` bytes.
-    pub(super) async fn document(&self, answer: Answer, what: &str, cap: u64) -> Result<Vec<u8>, Fault> {
+    /// Reads a body that is a document, up to `cap` bytes, and lets `is_whole` judge one whose end could as well be
+    /// that of the connection.
+    pub(super) async fn document(
+        &self,
+        answer: Answer,
+        document: Document<'_>,
+        is_whole: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<Vec<u8>, Fault> {
+        let Document { what, cap } = document;
         let too_large = || SourceError::Limit {
             what: what.to_owned(),
             limit: LimitHit::Document,
@@ -220,6 +240,9 @@ impl Transport {
                 return Err(too_large().into());
             }
             bytes.extend_from_slice(&chunk);
+        }
+        if body.end_is_ambiguous() && !is_whole(&bytes) {
+            return Err(broken_off(host(&body.url), what));
         }
         Ok(bytes)
     }
@@ -288,6 +311,7 @@ pub(super) struct Body {
     idle: Duration,
     /// The length the server stated.
     pub(super) length: Option<u64>,
+    total: u64,
     /// Time spent waiting and bytes received since the pace was last judged.
     waited: Duration,
     received: u64,
@@ -300,6 +324,7 @@ impl Body {
             url: answer.response.url().clone(),
             response: answer.response,
             idle,
+            total: 0,
             waited: Duration::ZERO,
             received: 0,
         }
@@ -310,6 +335,10 @@ impl Body {
         let asked = Instant::now();
         let chunk = match tokio::time::timeout(self.idle, self.response.chunk()).await {
             Ok(Ok(Some(chunk))) => chunk,
+            // HTTP/2 streams that are reset without an error look as if they had ended.
+            Ok(Ok(None)) if self.length.is_some_and(|length| self.total < length) => {
+                return Err(broken_off(host(&self.url), "a body"));
+            }
             Ok(Ok(None)) => return Ok(None),
             Ok(Err(error)) => return Err(unreachable(&self.url, error)),
             Err(_) => return Err(stalled(&self.url, self.idle)),
@@ -317,6 +346,7 @@ impl Body {
         // Only waiting counts: a reader that takes its time is not the server's fault.
         self.waited += asked.elapsed();
         self.received += chunk.len() as u64;
+        self.total += chunk.len() as u64;
         if self.waited >= self.idle {
             if self.received < DRIP_BYTES {
                 return Err(stalled(&self.url, self.idle));
@@ -326,14 +356,14 @@ impl Body {
         Ok(Some(chunk))
     }
 
-    /// Whether the end of the body could also be a connection that broke: HTTP/1 without a length or chunks.
+    /// Whether the end of the body could also be a transfer that broke: without a length, and without chunks in
+    /// HTTP/1.
     pub(super) fn end_is_ambiguous(&self) -> bool {
-        self.length.is_none()
-            && self.response.version() <= reqwest::Version::HTTP_11
-            && !self
-                .response
-                .headers()
-                .contains_key(reqwest::header::TRANSFER_ENCODING)
+        let is_chunked = self
+            .response
+            .headers()
+            .contains_key(reqwest::header::TRANSFER_ENCODING);
+        self.length.is_none() && !is_chunked
     }
 
     /// Refuses a body that was encoded although `identity` was asked for: its bytes are not those of the digest.
@@ -418,6 +448,17 @@ pub(super) fn host(url: &Url) -> String {
     match url.port() {
         Some(port) => format!("{name}:{port}"),
         None => name,
+    }
+}
+
+/// The fault of a transfer whose connection was closed before its end.
+pub(super) fn broken_off(host: String, what: &str) -> Fault {
+    Fault::Passing {
+        error: SourceError::Unreachable {
+            host,
+            why: format!("the transfer of {what} broke off"),
+        },
+        after: None,
     }
 }
 
