@@ -94,7 +94,7 @@ fn a_dead_mirror_is_told_once_and_the_next_one_is_asked() {
     let notes = asking.notes();
     assert_eq!((registry.requests().len(), notes.len()), (0, 1), "{notes:?}");
     assert_eq!(
-        format!("the mirror {}", dead.trim_start_matches("http://")),
+        format!("the mirror `{}`", dead.trim_start_matches("http://")),
         notes[0].what
     );
     assert_eq!(notes[0].reason, "mirror");
