@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use layersift::limits::Limits;
@@ -453,6 +454,19 @@ fn an_engine_that_hangs_is_given_up() {
         assert!(told.contains(&format!("it sent nothing for {wait}")), "{told}");
         assert!(begun.elapsed() < Duration::from_secs(5));
     }
+}
+
+#[test]
+fn a_scan_that_is_ended_waits_for_no_export() {
+    let engine = engine(having(Vec::new(), |_| Answer::Silence));
+    let mut options = options(engine.host());
+    options.limits.engine_export_timeout = Duration::from_secs(60);
+    let opened = source::open(NAME, &options).unwrap();
+    options.cancelled.store(true, Ordering::Relaxed);
+    let begun = Instant::now();
+    let error = drain(opened).unwrap_err().to_string();
+    assert!(error.contains("the scan was ended"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
 #[test]

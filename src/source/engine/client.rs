@@ -5,11 +5,13 @@ use std::error::Error as _;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::{ClientBuilder, Response, StatusCode, redirect};
 use serde::Deserialize;
 
+use super::EngineOptions;
 use super::address::{Address, LOCALHOST};
 use crate::limits::{LimitHit, Limits};
 use crate::oci::Digest;
@@ -21,9 +23,11 @@ use crate::text;
 pub(super) struct Client {
     http: reqwest::Client,
     base: String,
+    address: String,
     /// For messages.
     engine: String,
     limits: Limits,
+    cancelled: Arc<AtomicBool>,
     runtime: Arc<Runtime>,
 }
 
@@ -56,7 +60,7 @@ impl Description {
 }
 
 impl Client {
-    pub(super) fn new(address: &Address, limits: &Limits) -> Result<Self, SourceError> {
+    pub(super) fn new(address: &Address, options: &EngineOptions) -> Result<Self, SourceError> {
         let engine = format!("the engine at `{address}`");
         let cannot = |why: String| SourceError::Engine {
             engine: engine.clone(),
@@ -70,7 +74,7 @@ impl Client {
             .referer(false)
             .retry(reqwest::retry::never())
             .user_agent(concat!("layersift/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(limits.connect_timeout);
+            .connect_timeout(options.limits.connect_timeout);
         let (builder, base) = match address {
             // The name is a loopback address whatever the resolver says of it.
             Address::Loopback(host) => {
@@ -85,8 +89,10 @@ impl Client {
         Ok(Self {
             http,
             base,
-            limits: limits.clone(),
+            limits: options.limits.clone(),
+            cancelled: Arc::clone(&options.cancelled),
             runtime,
+            address: address.to_string(),
             engine,
         })
     }
@@ -147,11 +153,17 @@ impl Client {
                 _ => Err(self.failure(response, what).await),
             }
         };
-        let answer = async { tokio::time::timeout(wait, question).await };
-        let response = match self.runtime.block_on(answer) {
-            Ok(answer) => answer?,
-            Err(_) => return Err(self.silent(wait)),
+        let answer = async {
+            tokio::select! {
+                answer = tokio::time::timeout(wait, question) => answer.unwrap_or_else(|_| Err(self.silent(wait))),
+                () = set(&self.cancelled) => Err(SourceError::Engine {
+                    engine: self.engine.clone(),
+                    why: "the scan was ended while it wrote the export".to_owned(),
+                    kind: io::ErrorKind::Interrupted,
+                }),
+            }
         };
+        let response = self.runtime.block_on(answer)?;
         let (writer, receiver) = bridge();
         let pump = pump(response, writer, self.engine.clone(), self.limits.idle_timeout);
         let task = self.runtime.spawn(pump);
@@ -197,7 +209,7 @@ impl Client {
             .map(|failure| cut(&text::escape(failure.message.as_bytes())))
             .filter(|message| !message.is_empty());
         SourceError::Status {
-            host: self.engine.clone(),
+            host: self.address.clone(),
             what: what.to_owned(),
             status: status.as_u16(),
             why: told.unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason given").to_owned()),
@@ -230,6 +242,13 @@ async fn pump(mut response: Response, writer: Writer, engine: String, idle: Dura
             Ok(Err(error)) => return writer.fail(unreachable(&engine, &error)),
             Err(_) => return writer.fail(silent(&engine, idle)),
         }
+    }
+}
+
+/// Comes to its end soon after `flag` is set.
+async fn set(flag: &AtomicBool) {
+    while !flag.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

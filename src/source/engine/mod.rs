@@ -9,6 +9,8 @@ mod client;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use self::address::Place;
@@ -27,6 +29,8 @@ pub struct EngineOptions {
     pub docker_config: Option<PathBuf>,
     /// Time-outs, sizes.
     pub limits: Limits,
+    /// Once it is set, an export that has not begun is not waited for.
+    pub cancelled: Arc<AtomicBool>,
 }
 
 /// The programs whose engines are asked.
@@ -61,13 +65,40 @@ pub struct Asked {
     pub absent: Vec<String>,
 }
 
+/// A place where an engine is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Whose engine it would be.
+    pub program: Program,
+    /// As `DOCKER_HOST` has it, escaped.
+    pub address: String,
+    /// Whether there is a socket; `None` for a port, which would have to be connected to.
+    pub is_there: Option<bool>,
+}
+
+/// The places where an engine is looked for, in the order of asking. Connects to none of them.
+///
+/// *Errors*: [`SourceError::Engine`] where the one that the user chose cannot be spoken to.
+pub fn endpoints(options: &EngineOptions) -> Result<Vec<Endpoint>, SourceError> {
+    let places = address::places(None, options)?;
+    let endpoints = places.into_iter().map(|place| Endpoint {
+        program: place.program,
+        address: place.address.to_string(),
+        is_there: match place.address {
+            address::Address::Loopback(_) => None,
+            address::Address::Socket(_) => Some(place.is_there()),
+        },
+    });
+    Ok(endpoints.collect())
+}
+
 /// Opens the image `target` of the engine of `program`, or of any engine. It is exported when it is read first.
 ///
 /// *Errors*: [`SourceError::NotFound`] where no engine has it, [`SourceError::Engine`] where none can be asked,
-/// [`SourceError::Malformed`] where `target` is neither a reference nor the id of an image.
+/// [`SourceError::Unusable`] where `target` is neither a reference nor the id of an image.
 pub fn open(target: &str, program: Option<Program>, options: &EngineOptions) -> Result<Opened, SourceError> {
     if spellings(target).is_empty() {
-        return Err(SourceError::Malformed {
+        return Err(SourceError::Unusable {
             what: format!("`{}`", super::printable(target)),
             why: "it is neither an image reference nor the id of an image".to_owned(),
         });
@@ -135,7 +166,7 @@ fn ask_one(
     within: Duration,
     options: &EngineOptions,
 ) -> Result<Result<EngineStream, String>, SourceError> {
-    let client = Client::new(&place.address, &options.limits)?;
+    let client = Client::new(&place.address, options)?;
     for spelling in spellings {
         if let Some(image) = client.describe(&spelling.asked, within)? {
             return Ok(Ok(EngineStream {
