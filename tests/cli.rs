@@ -474,13 +474,7 @@ fn doctor_tells_what_a_machine_has_and_no_secret() {
       system  …
 
     engines
-      tcp://127.0.0.1:2375  not tried (DOCKER_HOST)
-      unix:///var/run/docker.sock  …
-      unix:///nonexistent/run/docker.sock  not there (the usual path of Docker without root)
-      unix://~/.docker/run/docker.sock  not there (the usual path of Docker Desktop)
-      unix://~/.docker/desktop/docker.sock  not there (the usual path of Docker Desktop on Linux)
-      unix:///nonexistent/run/podman/podman.sock  not there (the usual path of Podman without root)
-      unix:///run/podman/podman.sock  …
+      tcp://127.0.0.1:2375  Docker, not tried
 
     logins
       LAYERSIFT_TOKEN_REGISTRY_EXAMPLE_COM  set
@@ -527,11 +521,7 @@ fn doctor_has_nothing_to_tell_of_an_empty_machine() {
       system  …
 
     engines
-      unix://./no-engine.sock  not there (DOCKER_HOST)
-      unix:///var/run/docker.sock  …
-      unix://~/.docker/run/docker.sock  not there (the usual path of Docker Desktop)
-      unix://~/.docker/desktop/docker.sock  not there (the usual path of Docker Desktop on Linux)
-      unix:///run/podman/podman.sock  …
+      unix://./no-engine.sock  Docker, not there
 
     logins
       ~/.docker/config.json  not there
@@ -546,6 +536,17 @@ fn doctor_has_nothing_to_tell_of_an_empty_machine() {
     TLS
       trusted roots  …
     ");
+}
+
+#[test]
+fn doctor_tells_why_an_engine_is_not_asked() {
+    let command = layersift(["doctor"]).env(
+        "DOCKER_HOST",
+        format!("tcp://robot:{PASSWORD}@engine.example.com"),
+    );
+    let run = command.run().expect_code(0);
+    let told = told(&run, "no host");
+    assert!(told.contains("only engines of this machine are asked"), "{told}");
 }
 
 /// What `doctor` told, without what differs between machines and versions.

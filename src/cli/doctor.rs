@@ -2,7 +2,6 @@
 //! judges nothing: it always succeeds.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,8 +13,8 @@ use super::messages::colored;
 use super::scan::terminal_width;
 use crate::limits::Limits;
 use crate::rules::RuleSet;
+use crate::source::engine::{self, EngineOptions, Program};
 use crate::source::registry::{self, Inventory, RegistryOptions, TrustedRoots};
-use crate::source::sockets::{self, Presence, Surroundings};
 use crate::text;
 
 /// A label and what there is to say.
@@ -76,29 +75,21 @@ fn program() -> Vec<Row> {
 }
 
 fn engines() -> Vec<Row> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let word = |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned());
-    let surroundings = Surroundings {
-        docker_host: word("DOCKER_HOST"),
-        docker_context: word("DOCKER_CONTEXT"),
-        container_host: word("CONTAINER_HOST"),
-        docker_config: variable("DOCKER_CONFIG").map(PathBuf::from),
-        runtime_folder: variable("XDG_RUNTIME_DIR").map(PathBuf::from),
-        home: std::env::home_dir(),
+    let endpoints = match engine::endpoints(&EngineOptions::default()) {
+        Ok(endpoints) => endpoints,
+        Err(error) => return vec![row("none", error.with_causes())],
     };
-    let endpoints = sockets::endpoints(&surroundings);
-    let rows = endpoints.iter().map(|endpoint| {
-        let presence = match endpoint.presence() {
-            None => "not tried",
-            Some(Presence::Absent) => "not there",
-            Some(Presence::NotASocket) => "not a socket",
-            Some(Presence::Socket) => "there",
-            Some(Presence::Unknown) => "cannot be told: a folder on the way may not be read",
+    let rows = endpoints.into_iter().map(|endpoint| {
+        let program = match endpoint.program {
+            Program::Docker => "Docker",
+            Program::Podman => "Podman",
         };
-        row(
-            registry::without_user(&endpoint.address),
-            format!("{presence} ({})", endpoint.named_by),
-        )
+        let presence = match endpoint.is_there {
+            None => "not tried",
+            Some(true) => "there",
+            Some(false) => "not there",
+        };
+        row(endpoint.address, format!("{program}, {presence}"))
     });
     rows.collect()
 }

@@ -13,7 +13,6 @@ mod network;
 mod oci_layout;
 pub mod registry;
 mod saved;
-pub mod sockets;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -160,7 +159,7 @@ pub struct OpenOptions {
     pub limits: Limits,
     /// How registries are spoken to.
     pub registry: registry::RegistryOptions,
-    /// How engines of this machine are found. Its limits are those above.
+    /// How engines of this machine are found. Its limits and its flag are those of these options.
     pub engine: engine::EngineOptions,
     /// Who gives an image that has no prefix; `None` for an engine that has it, else its registry.
     pub from: Option<Provider>,
@@ -355,6 +354,7 @@ fn engine_options(options: &OpenOptions) -> engine::EngineOptions {
         host: options.engine.host.clone(),
         docker_config: docker_config.or_else(|| options.registry.docker_config.clone()),
         limits: options.limits.clone(),
+        cancelled: Arc::clone(&options.cancelled),
     }
 }
 

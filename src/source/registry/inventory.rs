@@ -138,7 +138,7 @@ fn proxies() -> Vec<Proxy> {
 
 /// An address, or a list of them, with `***` in place of whatever stands before its last `@`: a password may hold any
 /// character that somebody forgot to encode. Escaped.
-pub fn without_user(value: &str) -> String {
+fn without_user(value: &str) -> String {
     let is_scheme = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let (scheme, rest) = match value.split_once("://") {
         Some((scheme, rest)) if is_scheme(scheme) => (format!("{scheme}://"), rest),

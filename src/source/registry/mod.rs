@@ -25,7 +25,7 @@ mod transport;
 
 pub use check::{Check, Verdict, check};
 pub use credentials::{Credentials, KnownLogin, LoginFile, Origin, User};
-pub use inventory::{Helper, Inventory, Proxy, inventory, without_user};
+pub use inventory::{Helper, Inventory, Proxy, inventory};
 pub use retry::Backoff;
 pub use tls::TrustedRoots;
 
