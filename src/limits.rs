@@ -64,6 +64,10 @@ pub struct Limits {
     pub redirects: usize,
     /// Downloads at a time from one host.
     pub downloads_per_host: usize,
+    /// Bytes of one page of a list of tags or repositories. 32 MiB: registries without pages send all names at once.
+    pub list_bytes: u64,
+    /// Names of one list. A million, in about 100 MB.
+    pub names: usize,
     /// Bytes of a token answer.
     pub token_bytes: u64,
     /// Bytes of an error answer that are read.
@@ -103,6 +107,8 @@ impl Default for Limits {
             retry_after: Duration::from_secs(300),
             redirects: 10,
             downloads_per_host: 4,
+            list_bytes: 32 * MIB,
+            names: 1_000_000,
             token_bytes: MIB,
             error_bytes: 64 * KIB,
             engine_answer_timeout: Duration::from_secs(2),
@@ -135,6 +141,8 @@ pub enum LimitHit {
     Layers,
     /// A target reaches more manifests than allowed.
     Manifests,
+    /// A registry lists more names than allowed.
+    Names,
     /// A path is longer than allowed.
     Path,
     /// A sparse member has more data runs than allowed.
@@ -159,6 +167,7 @@ impl LimitHit {
             Self::LayerBytes => "layer-bytes",
             Self::Layers => "layers",
             Self::Manifests => "manifests",
+            Self::Names => "names",
             Self::Path => "path",
             Self::SparseRuns => "sparse-runs",
             Self::TarHeader => "tar-header",

@@ -28,6 +28,8 @@ pub(super) enum Command {
     Completions(CompletionsArgs),
     /// Print what layersift finds on this machine: logins, engines, proxies, certificates, limits.
     Doctor,
+    /// Print the tags of a repository, or the repositories of a registry.
+    List(ListArgs),
     /// Try the login for a registry, without showing it.
     Login(LoginArgs),
     /// Print the manual page, or write those of all commands into a folder.
@@ -178,6 +180,26 @@ pub(super) struct CatArgs {
 pub(super) struct CompletionsArgs {
     /// The shell that is to read it.
     pub(super) shell: clap_complete::Shell,
+}
+
+const LIST_HELP: &str = "\
+The names are as `layersift scan` takes them:
+  layersift list registry.example.com/app | xargs layersift scan
+
+Exit codes:
+  0  everything was listed
+  2  usage
+  3  nothing could be listed
+  4  the list broke off; what is printed is its beginning";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = LIST_HELP)]
+pub(super) struct ListArgs {
+    /// A repository, such as `ghcr.io/acme/app`, or a registry, `host[:port]`, that lists its repositories: Docker Hub and
+    /// most registries of many owners do not.
+    pub(super) name: String,
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
 }
 
 const LOGIN_HELP: &str = "\

@@ -8,6 +8,7 @@ mod config;
 mod doctor;
 mod exit;
 mod interrupt;
+mod list;
 mod login;
 mod man;
 mod messages;
@@ -37,6 +38,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Cat(cat) => cat::run(&cat, &args.output, &messages),
         Command::Completions(completions) => completions::run(&completions),
         Command::Doctor => doctor::run(&args.output),
+        Command::List(list) => list::run(&list, &messages),
         Command::Login(login) => login::run(&login, &messages),
         Command::Man(man) => man::run(&man),
         Command::Scan(scan) => scan::run(*scan, &args.output, &messages),

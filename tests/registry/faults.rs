@@ -1,15 +1,15 @@
 //! What may go wrong between a client and a registry, each fault by its number, against a manifest, a configuration, a
-//! blob and a token. Of each: what came, how often it was asked for and from which byte, and who saw a login.
+//! blob, a token and a list of tags. Of each: what came, how often it was asked for and from which byte, and who saw a login.
 //!
-//! The faults that are about one of the four only have tests of their own: 9 to 11 `logins`, 16 and 17 `redirects`
+//! The faults that are about one of them only have tests of their own: 9 to 11 `logins`, 16 and 17 `redirects`
 //! and `blobs`, 18 `blobs`, 20 `quotas`, 23 `manifests`, 25 `http2`, 26 `manifests`, 27 `certificates`, 32 `referrers`,
-//! 33 `mirrors`. Listing tags and catalogs, 30 and 31, is not done.
+//! 30 and 31 `lists`, 33 `mirrors`.
 
 use std::time::Duration;
 
 use layersift::limits::Limits;
-use layersift::oci::{Descriptor, Digest, PlatformSelector, media_type};
-use layersift::source::registry::RegistryOptions;
+use layersift::oci::{Descriptor, Digest, PlatformSelector, Reference, media_type};
+use layersift::source::registry::{self, RegistryOptions};
 use layersift::source::walk::Documents as _;
 use layersift::source::{Source as _, SourceError};
 use serde_json::json;
@@ -22,7 +22,9 @@ use crate::support::tar::file;
 
 const MANIFEST: &str = r#"{"schemaVersion":2,"note":"a manifest"}"#;
 const CONFIG: &str = r#"{"os":"linux","note":"a configuration"}"#;
+const TAGS: &str = r#"{"name":"app","tags":["1","2"]}"#;
 const TOKEN: &str = r#"{"token":"secret-token-0","note":"a token"}"#;
+const TAGS_PATH: &str = "/v2/app/tags/list?n=1000";
 const SIZE: usize = 300_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +32,14 @@ enum Object {
     Manifest,
     Config,
     Blob,
+    Tags,
     Token,
 }
 
-use Object::{Blob, Config, Manifest, Token};
+use Object::{Blob, Config, Manifest, Tags, Token};
 
-const ALL: &[Object] = &[Manifest, Config, Blob, Token];
-const DOCUMENTS: &[Object] = &[Manifest, Config, Token];
+const ALL: &[Object] = &[Manifest, Config, Blob, Tags, Token];
+const DOCUMENTS: &[Object] = &[Manifest, Config, Tags, Token];
 const STORED: &[Object] = &[Manifest, Config, Blob];
 
 /// What comes of it, and by how many requests.
@@ -179,6 +182,7 @@ fn strike(object: Object, fault: Fault) -> Outcome {
         Manifest => "/v2/app/manifests/1".to_owned(),
         Config => format!("/v2/app/blobs/{config}"),
         Blob => format!("/v2/app/blobs/{blob}"),
+        Tags => TAGS_PATH.to_owned(),
         Token => "/token".to_owned(),
     };
     let tokens = Server::start(move |request| match object {
@@ -187,11 +191,14 @@ fn strike(object: Object, fault: Fault) -> Outcome {
     });
     let challenge = format!(r#"Bearer realm="{}""#, tokens.url("/token"));
     let path = struck.clone();
-    let registry = Server::start(move |request| {
+    let server = Server::start(move |request| {
         if request.header("authorization") != Some("Bearer secret-token-0") {
             return Reply::new(401).header("WWW-Authenticate", &challenge);
         }
-        let reply = repository.reply(request);
+        let reply = match request.path == TAGS_PATH {
+            true => Reply::ok(TAGS),
+            false => repository.reply(request),
+        };
         if request.path != path {
             return reply;
         }
@@ -200,12 +207,20 @@ fn strike(object: Object, fault: Fault) -> Outcome {
         request.nth -= 1;
         fault(&request, reply)
     });
-    let source = source(&registry, &with_login());
+    let source = source(&server, &with_login());
     let fetched: Result<(Vec<u8>, Digest), SourceError> = match object {
         Manifest | Token => root(&source).map(|root| (root.bytes, manifest)),
         Config => {
             let descriptor = Descriptor::new(media_type::OCI_CONFIG, config.clone(), CONFIG.len() as u64);
             source.document(&descriptor, 1 << 20).map(|bytes| (bytes, config))
+        }
+        Tags => {
+            let reference = Reference::parse(&format!("{}/app", server.host())).unwrap();
+            let listing = registry::tags(&reference, &with_login()).unwrap();
+            match listing.failure {
+                None => Ok((listing.names.join(" ").into_bytes(), Digest::of(b"1 2"))),
+                Some(failure) => Err(failure),
+            }
         }
         Blob => {
             let descriptor = Descriptor::new("", blob.clone(), SIZE as u64);
@@ -220,14 +235,14 @@ fn strike(object: Object, fault: Fault) -> Outcome {
         }
     };
     assert!(
-        registry
+        server
             .requests()
             .iter()
             .all(|request| request.header("authorization") != Some(&basic()))
     );
     let asked: Vec<Request> = match object {
         Token => tokens.requests(),
-        _ => registry
+        _ => server
             .requests()
             .into_iter()
             .filter(|request| request.path == struck)

@@ -4,6 +4,7 @@ mod blobs;
 mod certificates;
 mod faults;
 mod http2;
+mod lists;
 mod logins;
 mod manifests;
 mod mirrors;

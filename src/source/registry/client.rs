@@ -21,8 +21,12 @@ use crate::limits::Limits;
 use crate::oci::{Digest, Hasher, Reference};
 use crate::source::SourceError;
 
-/// Pages of a list; with the manifests that one page holds, that is more than any image has referrers.
-const MAX_PAGES: usize = 1000;
+/// Pages of a list. With a hundred names on a page, which is the least that registries give, that is more than
+/// [`Limits::names`].
+const MAX_PAGES: usize = 10_000;
+
+/// Names to ask for on a page of a list. Registries that allow fewer give fewer.
+const PAGE: &str = "1000";
 
 /// The registries known to count what is fetched.
 const METERED: &str = "registry-1.docker.io";
@@ -71,12 +75,16 @@ pub(super) enum Wanted {
     /// Whether there is a registry, and whether it lets us in.
     Api,
     Blob(Digest),
+    /// The list of all repositories.
+    Catalog,
     /// By tag or digest.
     Manifest(String),
     /// A further page of a list.
     Page(Url),
     /// The list of what refers to a manifest.
     Referrers(Digest),
+    /// The list of the tags.
+    Tags,
 }
 
 impl Wanted {
@@ -84,7 +92,7 @@ impl Wanted {
         match self {
             Self::Blob(digest) => Some(digest.clone()),
             Self::Manifest(reference) => Digest::parse(reference).ok(),
-            Self::Api | Self::Page(_) | Self::Referrers(_) => None,
+            Self::Api | Self::Catalog | Self::Page(_) | Self::Referrers(_) | Self::Tags => None,
         }
     }
 
@@ -289,41 +297,61 @@ impl Client {
     pub(super) async fn referrers(&self, digest: &Digest, cap: u64) -> Result<Vec<Vec<u8>>, SourceError> {
         let first = Wanted::Referrers(digest.clone());
         let mut pages = Vec::new();
-        let mut received = match self.fetch(&first, cap).await {
+        let read = self.pages(&first, cap, |page| {
+            pages.push(page);
+            Ok(())
+        });
+        match read.await {
             Err(
                 SourceError::NotFound { .. }
                 | SourceError::Status {
                     status: 400 | 405 | 501,
                     ..
                 },
-            ) => {
+            ) if pages.is_empty() => {
                 let encoded = digest.encoded();
                 let tag = format!(
                     "{}-{}",
                     digest.algorithm_name(),
                     &encoded[..encoded.len().min(64)]
                 );
-                return match self.fetch(&Wanted::Manifest(tag), cap).await {
+                match self.fetch(&Wanted::Manifest(tag), cap).await {
                     Ok(received) => Ok(vec![received.bytes]),
                     Err(SourceError::NotFound { .. }) => Ok(pages),
                     Err(error) => Err(error),
-                };
+                }
             }
-            received => received?,
-        };
+            read => read.map(|()| pages),
+        }
+    }
+
+    /// Reads a list to its end and hands each of its pages to `take`. *Errors*: those of `take` too, and a list that
+    /// goes on at another host or without end.
+    pub(super) async fn pages(
+        &self,
+        first: &Wanted,
+        cap: u64,
+        mut take: impl FnMut(Vec<u8>) -> Result<(), SourceError>,
+    ) -> Result<(), SourceError> {
+        let mut received = self.fetch(first, cap).await?;
+        let mut at = self.base.get().map(|base| self.url(base, first));
         let mut seen = HashSet::new();
         loop {
-            pages.push(received.bytes);
+            take(received.bytes)?;
             let Some(next) = received.next else {
-                return Ok(pages);
+                return Ok(());
             };
-            let next = self.page(&next).ok_or("its next page is somewhere else");
+            let next = at.as_ref().and_then(|at| page_behind(at, &next));
+            let next = next.ok_or("its next page is somewhere else");
             let next = next.and_then(|next| match seen.len() < MAX_PAGES && seen.insert(next.clone()) {
                 true => Ok(next),
                 false => Err("it does not end"),
             });
             received = match next {
-                Ok(next) => self.fetch(&Wanted::Page(next), cap).await?,
+                Ok(next) => {
+                    at = Some(next.clone());
+                    self.fetch(&Wanted::Page(next), cap).await?
+                }
                 Err(why) => {
                     return Err(SourceError::Malformed {
                         what: first.to_string(),
@@ -332,15 +360,6 @@ impl Client {
                 }
             };
         }
-    }
-
-    /// The URL of a further page, which must be at the registry itself.
-    fn page(&self, link: &str) -> Option<Url> {
-        let base = self.base.get()?;
-        let mut url = base.join(link).ok()?;
-        url.set_fragment(None);
-        let is_here = url.origin() == base.origin() && url.path().starts_with("/v2/");
-        (is_here && url.username().is_empty() && url.password().is_none()).then_some(url)
     }
 
     /// Reads a document. A body that breaks off is read again from its beginning.
@@ -393,7 +412,11 @@ impl Client {
             url: self.url(base, wanted),
             head,
             what: wanted.to_string(),
-            accept: (!matches!(wanted, Wanted::Blob(_))).then_some(MANIFESTS),
+            accept: match wanted {
+                Wanted::Blob(_) => None,
+                Wanted::Catalog | Wanted::Tags => Some("application/json"),
+                _ => Some(MANIFESTS),
+            },
             authorization: self.auth.standing().await,
             form: None,
             from,
@@ -489,8 +512,13 @@ impl Client {
             Wanted::Page(url) => return url.clone(),
             Wanted::Referrers(digest) => format!("/v2/{repository}/referrers/{digest}"),
             Wanted::Blob(digest) => format!("/v2/{repository}/blobs/{digest}"),
+            Wanted::Catalog => "/v2/_catalog".to_owned(),
             Wanted::Manifest(reference) => format!("/v2/{repository}/manifests/{reference}"),
+            Wanted::Tags => format!("/v2/{repository}/tags/list"),
         });
+        if matches!(wanted, Wanted::Catalog | Wanted::Tags) {
+            url.query_pairs_mut().append_pair("n", PAGE);
+        }
         if let Some(registry) = &self.mirrored {
             url.query_pairs_mut().append_pair("ns", registry);
         }
@@ -503,9 +531,11 @@ impl std::fmt::Display for Wanted {
         match self {
             Self::Api => f.write_str("the registry API"),
             Self::Blob(digest) => write!(f, "blob `{digest}`"),
+            Self::Catalog => f.write_str("the list of repositories"),
             Self::Manifest(reference) => write!(f, "manifest `{reference}`"),
             Self::Page(_) => f.write_str("the next page of a list"),
             Self::Referrers(digest) => write!(f, "the referrers of `{digest}`"),
+            Self::Tags => f.write_str("the list of tags"),
         }
     }
 }
@@ -523,6 +553,14 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.v1+prettyjws, \
     application/vnd.docker.distribution.manifest.v1+json";
+
+/// The URL of the page behind the one at `page`, which must be at the registry itself too.
+fn page_behind(page: &Url, link: &str) -> Option<Url> {
+    let mut url = page.join(link).ok()?;
+    url.set_fragment(None);
+    let is_here = url.origin() == page.origin() && url.path().starts_with("/v2/");
+    (is_here && url.username().is_empty() && url.password().is_none()).then_some(url)
+}
 
 /// The target of `Link: <…>; rel="next"`. *Source*: RFC 8288; distribution-spec.
 fn next_page(headers: &HeaderMap) -> Option<String> {

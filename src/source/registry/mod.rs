@@ -1,7 +1,8 @@
 //! Registries that speak distribution-spec: a reference → its documents and blobs. Reads only: a registry is sent
 //! nothing but GET and HEAD, a token server POST too. Keeps nothing on disk.
 //!
-//! [`open`] makes a [`RegistrySource`], [`check()`] tries a login, [`inventory()`] tells what both would use. Behind them, each
+//! [`open`] makes a [`RegistrySource`], [`check()`] tries a login, [`tags`] and
+//! [`repositories`] list what there is, [`inventory()`] tells what both would use. Behind them, each
 //! file adds one thing to the one below: `places` (mirrors, then the registry) and `download` (a blob over many
 //! connections), `client` (what of a repository is wanted), `auth` with `challenge`, `credentials`, `environment` and
 //! `helper`, `retry`, `transport` (redirects, time-outs, caps), `address` (where a request may go), `tls`. `notes` keeps
@@ -17,6 +18,7 @@ mod download;
 mod environment;
 mod helper;
 mod inventory;
+mod list;
 mod notes;
 mod places;
 mod retry;
@@ -26,6 +28,7 @@ mod transport;
 pub use check::{Check, Verdict, check};
 pub use credentials::{Credentials, KnownLogin, LoginFile, Origin, User};
 pub use inventory::{Helper, Inventory, Proxy, inventory};
+pub use list::{Listing, repositories, tags};
 pub use retry::Backoff;
 pub use tls::TrustedRoots;
 
