@@ -1,16 +1,16 @@
-//! Debian's `docker-registry`: open, with a login, with TLS.
+//! Debian's `docker-registry`: open, with a login, with tokens, with TLS.
 
 use std::io::Read as _;
 
 use layersift::limits::Limits;
-use layersift::oci::{Digest, Hasher, PlatformSelector};
-use layersift::source::registry::{Credentials, RegistryOptions};
+use layersift::oci::{Digest, Hasher, PlatformSelector, Reference};
+use layersift::source::registry::{self, Credentials, RegistryOptions};
 use layersift::source::{Resolved, Source};
 use serde_json::json;
 
 use super::{named, options, root_error};
 use crate::support::image::{Image, image, images, index};
-use crate::support::registry::{Registry, registry};
+use crate::support::registry::{Registry, registry as start};
 use crate::support::tar::file;
 
 fn app() -> Image {
@@ -56,7 +56,7 @@ fn is_let_in(registry: &Registry, options: &RegistryOptions) -> bool {
 
 #[test]
 fn an_image_is_read_from_an_open_registry() {
-    let registry = registry().start();
+    let registry = start().start();
     registry.push(&images([app()]), "team/app", "1");
     let reference = registry.reference("team/app", "1");
     let resolved = read_all(&named(&reference, &options()));
@@ -85,7 +85,7 @@ fn every_platform_of_an_index_is_read_with_its_attestations() {
                 .attestation("https://slsa.dev/provenance/v0.2", json!({ "buildType": "test" })),
         ],
     );
-    let registry = registry().start();
+    let registry = start().start();
     registry.push(&both, "app", "1");
     let resolved = read_all(&named(&registry.reference("app", "1"), &options()));
     assert_eq!(resolved.images.len(), 2);
@@ -95,7 +95,7 @@ fn every_platform_of_an_index_is_read_with_its_attestations() {
 
 #[test]
 fn a_login_is_needed_where_it_is_asked_for() {
-    let registry = registry().login("robot", "of no use").start();
+    let registry = start().login("robot", "of no use").start();
     registry.push(&images([app()]), "app", "1");
     read_all(&named(&registry.reference("app", "1"), &login("of no use")));
     assert!(!is_let_in(&registry, &options()));
@@ -103,8 +103,32 @@ fn a_login_is_needed_where_it_is_asked_for() {
 }
 
 #[test]
+fn a_token_is_fetched_where_the_registry_sends_for_one() {
+    let registry = start().login("robot", "of no use").tokens().start();
+    registry.push(&images([app()]), "team/app", "1");
+    let reference = registry.reference("team/app", "1");
+    let before = registry.tokens().requests().len();
+    read_all(&named(&reference, &login("of no use")));
+    let asked = registry.tokens().requests();
+    assert_eq!(asked.len() - before, 1, "one token is enough for everything");
+    let scope = &asked.last().unwrap().path;
+    assert!(scope.contains("pull") && !scope.contains("push"), "{scope}");
+
+    let listed = registry::tags(&Reference::parse(&reference).unwrap(), &login("of no use")).unwrap();
+    assert_eq!(listed.names, ["1"]);
+    let listed = registry::repositories(&registry.host(), &login("of no use")).unwrap();
+    assert_eq!(listed.names, ["team/app"], "{:?}", listed.failure);
+    for options in [options(), login("wrong")] {
+        let (error, text) = root_error(&named(&reference, &options));
+        assert_eq!(error.reason(), "refused", "{text}");
+        let listed = registry::repositories(&registry.host(), &options).unwrap();
+        assert_eq!(listed.failure.unwrap().reason(), "refused");
+    }
+}
+
+#[test]
 fn a_certificate_counts_only_with_its_authority() {
-    let registry = registry().tls().login("robot", "of no use").start();
+    let registry = start().tls().login("robot", "of no use").start();
     registry.push(&images([app()]), "app", "1");
     let trusting = RegistryOptions {
         authorities: vec![registry.authority()],
@@ -117,14 +141,14 @@ fn a_certificate_counts_only_with_its_authority() {
         authorities: vec![other.path().to_owned()],
         ..options()
     };
-    let reference = layersift::oci::Reference::parse(&registry.reference("app", "1")).unwrap();
-    let error = layersift::source::registry::open(&reference, &without).unwrap_err();
+    let reference = Reference::parse(&registry.reference("app", "1")).unwrap();
+    let error = registry::open(&reference, &without).unwrap_err();
     assert!(error.to_string().contains("it holds no certificate"), "{error}");
 }
 
 #[test]
 fn a_blob_that_the_registry_lost_or_damaged_is_noticed() {
-    let registry = registry().start();
+    let registry = start().start();
     registry.push(&images([app()]), "app", "1");
     let source = named(&registry.reference("app", "1"), &options());
     let resolved = read_all(&source);

@@ -11,6 +11,7 @@ pub mod scripted;
 pub mod secrets;
 pub mod tar;
 pub mod tls;
+pub mod tokens;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

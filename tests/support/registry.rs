@@ -13,7 +13,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use tempfile::TempDir;
 
 use super::image::Images;
-use super::{output_of, program};
+use super::scripted::Server;
+use super::{output_of, program, tokens};
 
 /// A running registry.
 pub struct Registry {
@@ -22,6 +23,8 @@ pub struct Registry {
     port: u16,
     login: Option<(String, String)>,
     is_tls: bool,
+    /// The server it sends its users to.
+    tokens: Option<Server>,
 }
 
 /// What a registry shall be like.
@@ -29,6 +32,7 @@ pub struct Registry {
 pub struct Setup {
     login: Option<(String, String)>,
     is_tls: bool,
+    has_tokens: bool,
 }
 
 /// An open registry without TLS, unless told otherwise.
@@ -40,6 +44,12 @@ impl Setup {
     /// Asks for a user and a password (`WWW-Authenticate: Basic`).
     pub fn login(mut self, user: &str, password: &str) -> Self {
         self.login = Some((user.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// Sends whoever has the login to a server of its own for a token (`WWW-Authenticate: Bearer`).
+    pub fn tokens(mut self) -> Self {
+        self.has_tokens = true;
         self
     }
 
@@ -59,15 +69,20 @@ impl Setup {
             let line = output_of(program("htpasswd", "apache2-utils").args(["-Bbn", user, password]));
             fs::write(folder.path().join("htpasswd"), line).expect("a file can be written");
         }
+        let tokens = self.has_tokens.then(|| {
+            let (user, password) = self.login.clone().expect("tokens are for a login");
+            tokens::server(user, password, &folder.path().join("tokens.pem"))
+        });
         // Between looking for a port and taking it another process may be faster: try again.
         for _ in 0..5 {
-            if let Some((process, port)) = self.try_start(folder.path()) {
+            if let Some((process, port)) = self.try_start(folder.path(), tokens.as_ref()) {
                 return Registry {
                     process,
                     folder,
                     port,
                     login: self.login,
                     is_tls: self.is_tls,
+                    tokens,
                 };
             }
         }
@@ -75,12 +90,12 @@ impl Setup {
         panic!("the registry does not start:\n{log}");
     }
 
-    fn try_start(&self, folder: &Path) -> Option<(Child, u16)> {
+    fn try_start(&self, folder: &Path, tokens: Option<&Server>) -> Option<(Child, u16)> {
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = free.local_addr().expect("bound").port();
         drop(free);
         let config = folder.join("config.yml");
-        fs::write(&config, self.config(folder, port)).expect("a file can be written");
+        fs::write(&config, self.config(folder, port, tokens)).expect("a file can be written");
         let log = fs::File::create(folder.join("log")).expect("a file can be made");
         let mut process = program("docker-registry", "docker-registry")
             .arg("serve")
@@ -104,7 +119,7 @@ impl Setup {
         None
     }
 
-    fn config(&self, folder: &Path, port: u16) -> String {
+    fn config(&self, folder: &Path, port: u16, tokens: Option<&Server>) -> String {
         let folder = folder.display();
         let mut config = format!(
             "version: 0.1\n\
@@ -116,7 +131,13 @@ impl Setup {
             config +=
                 &format!("  tls: {{ certificate: '{folder}/server.pem', key: '{folder}/server.key' }}\n");
         }
-        if self.login.is_some() {
+        if let Some(tokens) = tokens {
+            let realm = tokens.url("/token");
+            config += &format!(
+                "auth: {{ token: {{ realm: '{realm}', service: test, issuer: tests, \
+                 rootcertbundle: '{folder}/tokens.pem' }} }}\n"
+            );
+        } else if self.login.is_some() {
             config += &format!("auth: {{ htpasswd: {{ realm: test, path: '{folder}/htpasswd' }} }}\n");
         }
         config
@@ -132,6 +153,11 @@ impl Registry {
     /// A reference to what was pushed here: `127.0.0.1:PORT/repository:tag`.
     pub fn reference(&self, repository: &str, tag: &str) -> String {
         format!("{}/{repository}:{tag}", self.host())
+    }
+
+    /// The server that gives its tokens. Only with [`Setup::tokens`].
+    pub fn tokens(&self) -> &Server {
+        self.tokens.as_ref().expect("a registry with tokens")
     }
 
     /// The PEM file of the authority that signed its certificate. Only with [`Setup::tls`].
