@@ -160,7 +160,7 @@ impl SourceError {
                 "the registry limits pulls: wait, or log in for a higher limit"
             }
             Self::Unreachable { .. } => {
-                "check the name and the network; a file needs its path, such as `./image.tar`"
+                "check the name and the network (`layersift doctor` shows proxies and certificates); a file needs its path, such as `./image.tar`"
             }
             Self::Io { .. } | Self::Status { .. } | Self::Unusable { .. } => return None,
         };

@@ -5,6 +5,9 @@
 //! and `blobs`, 18 `blobs`, 20 `quotas`, 23 `manifests`, 25 `http2`, 26 `manifests`, 27 `certificates`, 32 `referrers`,
 //! 30 and 31 `lists`, 33 `mirrors`.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use layersift::limits::Limits;
@@ -19,6 +22,7 @@ use crate::support::command::layersift;
 use crate::support::image::{image, images};
 use crate::support::scripted::{Framing, Reply, Repository, Request, Server};
 use crate::support::tar::file;
+use crate::support::tls::{self, Authority};
 
 const MANIFEST: &str = r#"{"schemaVersion":2,"note":"a manifest"}"#;
 const CONFIG: &str = r#"{"os":"linux","note":"a configuration"}"#;
@@ -340,6 +344,84 @@ fn fault_29_a_proxy_that_refuses_is_named_and_is_not_asked_for_this_machine() {
         .run()
         .expect_code(0);
     assert_eq!(proxy.requests().len(), before);
+}
+
+#[test]
+fn fault_29_a_registry_is_reached_through_a_proxy_without_showing_it_the_login() {
+    let authority = Authority::new("tests");
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = authority.sign("registry.example.com", false);
+    let repository = Repository::of(&images([image()]));
+    let server = Server::tls(tls::server(&certificate, None), move |request| {
+        match request.header("authorization") {
+            Some(_) => repository.reply(request),
+            None => Reply::new(401).header("WWW-Authenticate", "Basic realm=\"test\""),
+        }
+    });
+    let proxy = Tunnel::to(server.host());
+    let scan = |no_proxy: &str| {
+        layersift(["scan", "registry.example.com/app:1", "--ca-cert"])
+            .arg(authority.file(folder.path()).to_str().unwrap())
+            .env("HTTPS_PROXY", format!("http://{}", proxy.address))
+            .env("NO_PROXY", no_proxy)
+            .env("LAYERSIFT_USERNAME_REGISTRY_EXAMPLE_COM", "someone")
+            .env("LAYERSIFT_TOKEN_REGISTRY_EXAMPLE_COM", super::password())
+            .run()
+    };
+    scan("other.example.com").expect_code(0);
+    let heads = proxy.heads.lock().unwrap().clone();
+    assert!(!heads.is_empty());
+    for head in &heads {
+        assert!(head.starts_with("CONNECT registry.example.com:443 "), "{head}");
+        assert!(!head.to_ascii_lowercase().contains("authorization"), "{head}");
+    }
+    // Past the proxy nobody is called so.
+    scan(".example.com").expect_code(3);
+    assert_eq!(proxy.heads.lock().unwrap().len(), heads.len());
+}
+
+/// A proxy that connects everybody with one server, whatever they ask for.
+struct Tunnel {
+    address: String,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Tunnel {
+    fn to(server: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let tunnel = Self {
+            address: listener.local_addr().unwrap().to_string(),
+            heads: Arc::default(),
+        };
+        let (heads, server) = (Arc::clone(&tunnel.heads), server.to_owned());
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (heads, server) = (Arc::clone(&heads), server.clone());
+                std::thread::spawn(move || carry(client.unwrap(), &server, &heads));
+            }
+        });
+        tunnel
+    }
+}
+
+fn carry(mut client: TcpStream, server: &str, heads: &Mutex<Vec<String>>) {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte).is_ok_and(|count| count == 1) {
+        head.push(byte[0]);
+    }
+    heads.lock().unwrap().push(String::from_utf8(head).unwrap());
+    let mut server = TcpStream::connect(server).unwrap();
+    client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").unwrap();
+    let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    // Either side may hang up first.
+    let upwards = std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    });
+    let _ = std::io::copy(&mut server, &mut client);
+    let _ = client.shutdown(Shutdown::Both);
+    let _ = upwards.join();
 }
 
 #[test]
