@@ -311,6 +311,122 @@ fn fault_24_a_child_that_cannot_be_had_leaves_the_others() {
 }
 
 #[test]
+fn fault_24_of_five_thousand_children_only_those_that_are_wanted_are_asked_for() {
+    let mut repository = Repository::default();
+    let wanted = repository.manifest("wanted", media_type::OCI_MANIFEST, MANIFEST);
+    let child = |number: usize, digest: &str| {
+        json!({"mediaType": media_type::OCI_MANIFEST, "digest": digest, "size": MANIFEST.len(),
+            "platform": {"os": "linux", "architecture": format!("made-up-{number}")}})
+    };
+    let children: Vec<_> = (0..5000)
+        .map(|number| match number {
+            2500 => child(number, wanted.as_str()),
+            _ => child(number, Digest::of(&number.to_le_bytes()).as_str()),
+        })
+        .collect();
+    let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": children});
+    repository.manifest("1", media_type::OCI_INDEX, index.to_string());
+    let server = Server::start(move |request| repository.reply(request));
+    let platform = "linux/made-up-2500".parse().unwrap();
+    let resolved = source(&server, &options())
+        .resolve(&PlatformSelector::Only(vec![platform]), &Limits::default())
+        .unwrap();
+    assert_eq!(resolved.problems.len(), 0, "{:?}", resolved.problems);
+    assert!(server.requests().len() <= 4, "{:?}", server.paths());
+}
+
+#[test]
+fn fault_24_an_index_that_is_served_for_its_child_ends() {
+    let mut repository = Repository::default();
+    let child = Digest::of(b"a child");
+    let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [
+        {"mediaType": media_type::OCI_INDEX, "digest": child, "size": 7}]});
+    repository.manifest("1", media_type::OCI_INDEX, index.to_string());
+    let server = Server::start(move |request| match request.path.contains("sha256:") {
+        true => Reply::ok(index.to_string()).header("Content-Type", media_type::OCI_INDEX),
+        false => repository.reply(request),
+    });
+    let run = layersift(["scan", &format!("{}/app:1", server.host())]).run();
+    assert!(matches!(run.code, Some(3 | 4)), "{:?} {}", run.code, run.text());
+    assert!(server.requests().len() < 20, "{}", server.requests().len());
+}
+
+/// The same fault as a user meets it: what of an image cannot be had or is not what it should be decides the exit code.
+#[test]
+fn what_cannot_be_had_at_all_exits_3_and_what_is_missing_of_it_4() {
+    let forbidden: fn(Reply) -> Reply = |_| Reply::new(403);
+    let missing: fn(Reply) -> Reply = |_| Reply::new(404);
+    let damaged: fn(Reply) -> Reply = |reply| flip(reply, |length| length / 2);
+    for (name, fault, struck, code) in [
+        ("forbidden", forbidden, "/manifests/1", 3),
+        ("forbidden", forbidden, "/manifests/sha256:", 3),
+        ("forbidden", forbidden, "/blobs/", 4),
+        ("missing", missing, "/manifests/1", 3),
+        ("missing", missing, "/manifests/sha256:", 3),
+        ("missing", missing, "/blobs/", 4),
+        // By a tag alone nothing says which document it should be.
+        ("damaged", damaged, "/manifests/sha256:", 4),
+        ("damaged", damaged, "/blobs/", 4),
+    ] {
+        let both = [
+            image().layer([file("a", "b")]),
+            image().platform("linux/arm64").layer([file("a", "b")]),
+        ];
+        let repository = Repository::of(&crate::support::image::index("app:1", both));
+        let server = Server::start(move |request| {
+            let reply = repository.reply(request);
+            match request.path.contains(struck) {
+                true => fault(reply),
+                false => reply,
+            }
+        });
+        let run = layersift(["scan", &format!("{}/app:1", server.host())]).run();
+        assert!(
+            run.code == Some(code),
+            "{name} {struck}: {:?}\n{}\n{}",
+            run.code,
+            run.text(),
+            run.stderr
+        );
+        server.assert_saw_no_credentials();
+    }
+}
+
+#[test]
+fn fault_27_a_connection_that_is_cut_under_tls_is_resumed() {
+    let authority = Authority::new("tests");
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = authority.sign("127.0.0.1", false);
+    let mut repository = Repository::default();
+    let digest = repository.blob(noise(SIZE));
+    // Nothing of TLS tells that it was the end.
+    let server = Server::tls(tls::server(&certificate, None), move |request| {
+        let reply = repository.reply(request);
+        if request.path.contains("/blobs/") {
+            once(request, reply, half)
+        } else {
+            reply
+        }
+    });
+    let trusting = RegistryOptions {
+        authorities: vec![authority.file(folder.path())],
+        ..options()
+    };
+    let bytes = read(&source(&server, &trusting), &digest, Some(SIZE)).unwrap();
+    assert_eq!(Digest::of(&bytes), digest);
+    let asked = server.requests();
+    let starts: Vec<_> = asked
+        .iter()
+        .filter(|request| request.path.contains("/blobs/"))
+        .map(Request::from)
+        .collect();
+    assert!(
+        starts.len() == 2 && starts[0].is_none() && starts[1].is_some(),
+        "{starts:?}"
+    );
+}
+
+#[test]
 fn fault_28_the_next_address_of_a_name_is_tried() {
     // The name has an address of either kind, and the server listens on one.
     let mut repository = Repository::default();
