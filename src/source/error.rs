@@ -159,6 +159,9 @@ impl SourceError {
             Self::Status { status: 429, .. } => {
                 "the registry limits pulls: wait, or log in for a higher limit"
             }
+            Self::Unreachable { why, .. } if why.contains("certificate") => {
+                "`--ca-cert FILE` trusts the authority of a registry of your own, `--certs-dir` those of several"
+            }
             Self::Unreachable { .. } => {
                 "check the name and the network (`layersift doctor` shows proxies and certificates); a file needs its path, such as `./image.tar`"
             }
