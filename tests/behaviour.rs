@@ -790,6 +790,9 @@ mod output {
             ("list", &["list", "--help"]),
             ("login", &["login", "--help"]),
             ("man", &["man", "--help"]),
+            ("rules", &["rules", "--help"]),
+            ("rules-check", &["rules", "check", "--help"]),
+            ("rules-test", &["rules", "test", "--help"]),
             ("scan", &["scan", "--help"]),
             ("show", &["show", "--help"]),
         ] {
@@ -828,6 +831,7 @@ mod output {
                 "list",
                 "login",
                 "man",
+                "rules",
                 "scan",
                 "show",
                 "help"

@@ -34,6 +34,8 @@ pub(super) enum Command {
     Login(LoginArgs),
     /// Print the manual page, or write those of all commands into a folder.
     Man(ManArgs),
+    /// List, show, check and try rules.
+    Rules(RulesArgs),
     /// Scan images: every layer, every platform, and all metadata.
     Scan(Box<ScanArgs>),
     /// Show one finding of a JSON report.
@@ -242,6 +244,61 @@ pub(super) struct ManArgs {
     /// Write a page for each command into this folder, which is made where it is missing.
     #[arg(value_name = "DIR")]
     pub(super) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RulesArgs {
+    #[command(subcommand)]
+    pub(super) command: RulesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RulesCommand {
+    /// Print one line for each rule: id, severity, confidence, title.
+    List {
+        /// Rules of your own (TOML), added to the built-in ones. May be given several times.
+        #[arg(long, value_name = "FILE")]
+        rules: Vec<PathBuf>,
+    },
+    /// Print all that a rule says.
+    Show {
+        /// The id of the rule.
+        id: String,
+        /// Rules of your own (TOML), added to the built-in ones. May be given several times.
+        #[arg(long, value_name = "FILE")]
+        rules: Vec<PathBuf>,
+    },
+    /// Check files of rules and try each rule on its own examples; without a file, the built-in ones.
+    #[command(after_help = "Exit codes:\n  0  all is as it should be\n  2  something is wrong")]
+    Check {
+        /// Files of rules (TOML).
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Print what rules find in files, as they would in a layer that has them.
+    #[command(
+        after_help = "Exit codes:\n  0  nothing was found\n  1  something was found\n  2  usage or configuration"
+    )]
+    Test(RulesTestArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RulesTestArgs {
+    /// Files to search.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+    /// Rules of your own (TOML), added to the built-in ones. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(super) rules: Vec<PathBuf>,
+    /// Without the built-in rules.
+    #[arg(long, requires = "rules")]
+    pub(super) only: bool,
+    /// Only this rule. May be given several times.
+    #[arg(long, value_name = "ID")]
+    pub(super) rule: Vec<String>,
+    /// Show secrets as they are.
+    #[arg(long)]
+    pub(super) show_secrets: bool,
 }
 
 /// How registries are spoken to: what every command has that may speak to one.

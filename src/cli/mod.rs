@@ -13,6 +13,7 @@ mod login;
 mod man;
 mod messages;
 mod progress;
+mod rules;
 mod scan;
 pub mod show;
 
@@ -41,6 +42,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::List(list) => list::run(&list, &messages),
         Command::Login(login) => login::run(&login, &messages),
         Command::Man(man) => man::run(&man),
+        Command::Rules(rules) => rules::run(&rules, &messages),
         Command::Scan(scan) => scan::run(*scan, &args.output, &messages),
         Command::Show(show) => show::run(&show, &args.output),
     };

@@ -18,7 +18,7 @@ use crate::finding::{Fingerprinter, Report, Reveal};
 use crate::oci::PlatformSelector;
 use crate::policy::{Policy, Verdict};
 use crate::report::{self, Format, Output, Settings};
-use crate::rules::{RuleId, RuleSet};
+use crate::rules::{LoadError, RuleId, RuleSet};
 use crate::scan::{Scan, Target};
 use crate::source::registry::RegistryOptions;
 use crate::source::{self, OpenOptions, Opened, SourceError};
@@ -144,27 +144,32 @@ fn tell_failures(report: &Report, messages: &Messages) {
 
 /// The built-in rules and those of `files`.
 pub(super) fn load_rules(files: &[PathBuf]) -> anyhow::Result<RuleSet> {
-    let texts = files
-        .iter()
-        .map(|path| {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read the rules `{}`", path.display()))?;
-            Ok((path.display().to_string(), text))
-        })
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    RuleSet::load(&texts).map_err(|error| {
-        let mut text = error.to_string();
-        for problem in &error.problems {
-            text.push_str(&format!(
-                "\n  {}:{}: {}",
-                problem.file, problem.line, problem.message
-            ));
-            if let Some(hint) = &problem.hint {
-                text.push_str(&format!("\n    hint: {hint}"));
-            }
+    RuleSet::load(&read_rules(files)?).map_err(|error| listed(&error))
+}
+
+/// Name and text of files of rules.
+pub(super) fn read_rules(files: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
+    let read = files.iter().map(|path| {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the rules `{}`", path.display()))?;
+        Ok((path.display().to_string(), text))
+    });
+    read.collect()
+}
+
+/// Everything that is wrong with rules, a line for each.
+pub(super) fn listed(error: &LoadError) -> anyhow::Error {
+    let mut text = error.to_string();
+    for problem in &error.problems {
+        text.push_str(&format!(
+            "\n  {}:{}: {}",
+            problem.file, problem.line, problem.message
+        ));
+        if let Some(hint) = &problem.hint {
+            text.push_str(&format!("\n    hint: {hint}"));
         }
-        anyhow!(text)
-    })
+    }
+    anyhow!(text)
 }
 
 fn policy(args: &ScanArgs, rules: &RuleSet) -> anyhow::Result<Policy> {
