@@ -24,6 +24,8 @@ mod registry;
 mod report;
 /// Every rule, in the kinds of files it lives in.
 mod rules;
+/// Rules of one's own: listed, checked, tried, and in the format of Gitleaks.
+mod rules_command;
 /// The same image in, the same report out.
 mod sources;
 /// What the tests are made with.

@@ -115,9 +115,13 @@ pub(super) struct ScanArgs {
     /// Scan what is attached to an image in its registry too: signatures, SBOMs, any artifact that refers to it.
     #[arg(long, help_heading = "What is scanned")]
     pub(super) referrers: bool,
-    /// Rules of your own (TOML), added to the built-in ones; one of the same id replaces it. May be given several times.
+    /// Rules of your own (TOML, also in the format of Gitleaks), added to the built-in ones; one of the same id replaces it.
+    /// May be given several times.
     #[arg(long, value_name = "FILE", help_heading = "What is scanned")]
     pub(super) rules: Vec<PathBuf>,
+    /// Run rules of your own too that no text leads to: each runs over every byte.
+    #[arg(long, help_heading = "What is scanned")]
+    pub(super) slow_rules: bool,
 
     /// Report findings of this confidence and above: low, medium, high [default: medium].
     #[arg(long, value_name = "LEVEL", help_heading = "What counts")]
@@ -290,6 +294,9 @@ pub(super) struct RulesTestArgs {
     /// Rules of your own (TOML), added to the built-in ones. May be given several times.
     #[arg(long, value_name = "FILE")]
     pub(super) rules: Vec<PathBuf>,
+    /// Run rules too that no text leads to: each runs over every byte.
+    #[arg(long)]
+    pub(super) slow_rules: bool,
     /// Without the built-in rules.
     #[arg(long, requires = "rules")]
     pub(super) only: bool,

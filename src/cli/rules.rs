@@ -26,7 +26,7 @@ pub(super) fn run(args: &RulesArgs, messages: &Messages) -> anyhow::Result<Exit>
     let (text, exit) = match &args.command {
         RulesCommand::List { rules } => (list(&load_rules(rules)?), Exit::Clean),
         RulesCommand::Show { id, rules } => (show(&load_rules(rules)?, id)?, Exit::Clean),
-        RulesCommand::Check { files } => check(files)?,
+        RulesCommand::Check { files } => check(files, messages)?,
         RulesCommand::Test(args) => return test(args, messages),
     };
     print(&text)?;
@@ -68,7 +68,7 @@ fn show(rules: &RuleSet, id: &str) -> anyhow::Result<String> {
     let mut text = format!("{}: {}\n", rule.id, escape(rule.title.as_bytes()));
     let mut row = |label: &str, value: &str| {
         if !value.is_empty() {
-            let _ = writeln!(text, "  {label:<12} {}", escape(value.as_bytes()));
+            let _ = writeln!(text, "  {label:<12} {}", visible(value));
         }
     };
     row("description", &rule.description);
@@ -99,6 +99,15 @@ fn show(rules: &RuleSet, id: &str) -> anyhow::Result<String> {
         row("reference", reference);
     }
     Ok(text)
+}
+
+/// A text of a rule as it stands in its file: backslashes are as they are, what a terminal would obey is not.
+fn visible(text: &str) -> String {
+    let shown = text.chars().map(|letter| match letter.is_control() {
+        true => letter.escape_default().to_string(),
+        false => letter.to_string(),
+    });
+    shown.collect()
 }
 
 fn part(part: &Part) -> Vec<(String, String)> {
@@ -139,13 +148,23 @@ fn part(part: &Part) -> Vec<(String, String)> {
 }
 
 /// Loads the rules of `files` and tries each on its own examples.
-fn check(files: &[PathBuf]) -> anyhow::Result<(String, Exit)> {
+fn check(files: &[PathBuf], messages: &Messages) -> anyhow::Result<(String, Exit)> {
     let rules = match files {
         [] => RuleSet::builtin(),
         files => RuleSet::load_only(&read_rules(files)?).map_err(|error| super::scan::listed(&error))?,
     };
-    let matcher = Matcher::new(Arc::new(rules));
+    for note in rules.notes() {
+        messages.warning(format!("{}:{}: {}", note.file, note.line, note.message));
+    }
     let mut text = String::new();
+    for rule in rules.rules().iter().filter(|rule| RuleSet::is_slow(rule)) {
+        let _ = writeln!(
+            text,
+            "{}: no text leads to it, so it runs with `--slow-rules` only",
+            rule.id
+        );
+    }
+    let matcher = Matcher::new(Arc::new(rules));
     let mut wrong = 0;
     let mut tried = 0;
     for rule in matcher.rules().rules() {
@@ -260,6 +279,7 @@ fn test(args: &RulesTestArgs, messages: &Messages) -> anyhow::Result<Exit> {
         .filter_map(|id| rules.find(id))
         .map(|rule| rule.id.clone())
         .collect();
+    let rules = super::scan::chosen(rules, args.slow_rules, messages);
     let rules = rules.retain(|rule| chosen.is_empty() || chosen.contains(&rule.id));
     let matcher = Matcher::new(Arc::new(rules));
     let reveal = if args.show_secrets {

@@ -31,7 +31,7 @@ const PLAIN_WIDTH: usize = 100;
 
 pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) -> anyhow::Result<Exit> {
     config::apply(&mut args)?;
-    let rules = Arc::new(load_rules(&args.rules)?);
+    let rules = Arc::new(chosen(load_rules(&args.rules)?, args.slow_rules, messages));
     let policy = policy(&args, &rules)?;
     let reveal = if args.show_secrets {
         Reveal::Plain
@@ -145,6 +145,23 @@ fn tell_failures(report: &Report, messages: &Messages) {
 /// The built-in rules and those of `files`.
 pub(super) fn load_rules(files: &[PathBuf]) -> anyhow::Result<RuleSet> {
     RuleSet::load(&read_rules(files)?).map_err(|error| listed(&error))
+}
+
+/// The rules without slow ones, unless those are wanted. Says what of their files is not as it was meant.
+pub(super) fn chosen(rules: RuleSet, slow: bool, messages: &Messages) -> RuleSet {
+    for note in rules.notes() {
+        messages.warning(format!("{}:{}: {}", note.file, note.line, note.message));
+    }
+    if slow {
+        return rules;
+    }
+    for rule in rules.rules().iter().filter(|rule| RuleSet::is_slow(rule)) {
+        messages.warning(format!(
+            "the rule `{}` is left out: no text leads to it; `--slow-rules` runs it",
+            rule.id
+        ));
+    }
+    rules.retain(|rule| !RuleSet::is_slow(rule))
 }
 
 /// Name and text of files of rules.

@@ -15,6 +15,7 @@ use regex_automata::{Anchored, Input, PatternID};
 use sha2::{Digest as _, Sha256};
 
 use super::checks::{self, Verdict};
+use super::filter::Filter;
 use super::prefilter::{Hit, Prefilter};
 use super::{Candidate, Companion, Place, Regions, Window, context, entropy, extract};
 use crate::rules::{self, Confidence, Evidence, Literal, Part, Pattern, Rule, RuleSet};
@@ -29,6 +30,10 @@ pub struct Matcher {
     targets: Vec<Vec<Target>>,
     /// By rule.
     searches: Vec<RuleSearch>,
+    /// By rule: what it is limited to and lets pass.
+    filters: Vec<Option<Filter>>,
+    /// Rules that no literal leads to.
+    slow: Vec<usize>,
     /// Tells whose expressions a `Scratch` has caches for.
     identity: Arc<()>,
 }
@@ -77,9 +82,9 @@ struct Compiled {
 
 /// A match of a pattern, in offsets of the region's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Found {
-    whole: Range<usize>,
-    secret: Range<usize>,
+pub(super) struct Found {
+    pub(super) whole: Range<usize>,
+    pub(super) secret: Range<usize>,
 }
 
 /// A region as far as the window shows it.
@@ -106,6 +111,7 @@ impl Matcher {
         let mut known: HashMap<Literal, usize> = HashMap::new();
         let mut targets: Vec<Vec<Target>> = Vec::new();
         let mut searches = Vec::new();
+        let (mut filters, mut slow) = (Vec::new(), Vec::new());
         for (number, rule) in rules.rules().iter().enumerate() {
             let anchor = (None, &rule.anchor);
             let parts = (0_u32..).map(Some).zip(&rule.parts);
@@ -119,6 +125,10 @@ impl Matcher {
                     targets[place].push(Target { rule: number, part });
                 }
             }
+            if RuleSet::is_slow(rule) {
+                slow.push(number);
+            }
+            filters.push(rule.filter.as_deref().map(Filter::new));
             searches.push(RuleSearch {
                 anchor: search(),
                 parts: rule.parts.iter().map(|_| search()).collect(),
@@ -134,6 +144,8 @@ impl Matcher {
             prefilter: Prefilter::new(literals),
             targets,
             searches,
+            filters,
+            slow,
             identity: Arc::new(()),
         }
     }
@@ -171,6 +183,9 @@ impl Matcher {
         let mut hits = std::mem::take(&mut scratch.hits);
         self.prefilter.find(window.bytes, owned, &mut hits);
 
+        if !self.slow.is_empty() {
+            self.scan_slowly(window, regions, scratch, found);
+        }
         let mut place: Option<Place> = None;
         for &hit in &hits {
             let at = window.start + hit.at as u64;
@@ -203,6 +218,45 @@ impl Matcher {
             }
         }
         scratch.hits = hits;
+    }
+
+    /// Runs the rules that no literal leads to over each region, from where the window's own part of it begins.
+    fn scan_slowly(
+        &self,
+        window: &Window<'_>,
+        regions: &dyn Regions,
+        scratch: &mut Scratch,
+        found: &mut Vec<Candidate>,
+    ) {
+        let end = window.start + window.bytes.len() as u64;
+        let mut at = window.owned.start;
+        while at < window.owned.end {
+            let Some(place) = regions.at(at) else {
+                // Nothing is of interest here; there may be further on.
+                at += 1;
+                continue;
+            };
+            let from = place.span.start.max(window.start);
+            let to = place.span.end.min(end);
+            let region = Region {
+                bytes: &window.bytes[(from - window.start) as usize..(to - window.start) as usize],
+                start: from,
+                number: place.region,
+            };
+            let own = (at - from) as usize..(window.owned.end.min(to) - from) as usize;
+            for &rule in &self.slow {
+                let mut attempt = Attempt {
+                    matcher: self,
+                    regions,
+                    region,
+                    target: Target { rule, part: None },
+                    scratch,
+                    found,
+                };
+                attempt.everywhere(&own);
+            }
+            at = to.max(at + 1);
+        }
     }
 
     /// Finds the candidates in a text that is one region.
@@ -449,6 +503,26 @@ impl Attempt<'_, '_> {
         }
     }
 
+    /// All matches that begin in `own`.
+    fn everywhere(&mut self, own: &Range<usize>) {
+        let matcher = self.matcher;
+        let rule = &matcher.rules.rules()[self.target.rule];
+        let search = &matcher.searches[self.target.rule].anchor;
+        let Pattern::Regex { max_bytes, .. } = rule.anchor.pattern else {
+            return;
+        };
+        let compiled = search.compiled(&rule.anchor.pattern);
+        let end = own.end.saturating_add(max_bytes as usize);
+        let mut from = own.start;
+        while let Some(found) = self.next(search, compiled, from..end, Anchored::No) {
+            if found.whole.start >= own.end {
+                break;
+            }
+            from = found.whole.end;
+            self.judge(rule, &rule.anchor, &found);
+        }
+    }
+
     fn next(
         &mut self,
         search: &Search,
@@ -485,6 +559,11 @@ impl Attempt<'_, '_> {
                 return;
             }
             evidence.push(Evidence::Path);
+        }
+        if let Some(filter) = &self.matcher.filters[self.target.rule]
+            && !filter.lets(self.region.bytes, found, self.regions.path(self.region.number))
+        {
+            return;
         }
         let companions = match self.target.part {
             None => self.companions(rule, found, &mut evidence),

@@ -5,6 +5,7 @@ pub mod checks;
 mod context;
 mod entropy;
 mod extract;
+mod filter;
 mod matcher;
 mod prefilter;
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //!
 //! All problems of all files are collected, so that a writer of rules mends them in one round.
 
+mod gitleaks;
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -65,7 +67,7 @@ impl RuleSet {
                 .into_iter()
                 .filter(|rule| !replaced.contains(&rule.id)),
         );
-        Ok(Self::of(rules))
+        Ok(Self::of(rules, user.notes))
     }
 
     /// The rules of `files` without the built-in ones, as for [`RuleSet::load`].
@@ -74,7 +76,7 @@ impl RuleSet {
         let files = files.iter().map(|(file, text)| (file.as_str(), text.as_str()));
         let batch = Batch::read(files, Origin::User, &mut problems);
         if problems.is_empty() {
-            Ok(Self::of(batch.rules))
+            Ok(Self::of(batch.rules, batch.notes))
         } else {
             Err(LoadError { problems })
         }
@@ -85,11 +87,12 @@ impl RuleSet {
         Self::load(&[]).expect("the built-in rules are checked by the tests")
     }
 
-    fn of(mut rules: Vec<Rule>) -> Self {
+    fn of(mut rules: Vec<Rule>, notes: Vec<Problem>) -> Self {
         rules.sort_by(|a, b| a.id.cmp(&b.id));
         let mut set = Self {
             rules,
             hash: String::new(),
+            notes,
         };
         set.rehash();
         set
@@ -183,6 +186,7 @@ enum Origin {
 /// The rules of files of one origin.
 struct Batch {
     rules: Vec<Rule>,
+    notes: Vec<Problem>,
 }
 
 impl Batch {
@@ -192,6 +196,7 @@ impl Batch {
         problems: &mut Vec<Problem>,
     ) -> Self {
         let mut rules: Vec<Rule> = Vec::new();
+        let mut notes: Vec<Problem> = Vec::new();
         let mut places: HashMap<String, String> = HashMap::new();
         for (file, text) in files {
             let mut reader = Reader {
@@ -199,6 +204,7 @@ impl Batch {
                 text,
                 origin,
                 problems: Vec::new(),
+                notes: Vec::new(),
             };
             for (rule, at) in reader.file() {
                 let place = format!("{file}:{}", reader.line(at));
@@ -217,8 +223,10 @@ impl Batch {
             }
             reader.problems.sort_by_key(|problem| problem.line);
             problems.append(&mut reader.problems);
+            reader.notes.sort_by_key(|note| note.line);
+            notes.append(&mut reader.notes);
         }
-        Self { rules }
+        Self { rules, notes }
     }
 }
 
@@ -228,6 +236,7 @@ struct Reader<'a> {
     text: &'a str,
     origin: Origin,
     problems: Vec<Problem>,
+    notes: Vec<Problem>,
 }
 
 /// A table and where it begins.
@@ -266,6 +275,16 @@ impl Reader<'_> {
         });
     }
 
+    /// Keeps what whoever uses the file should know.
+    fn note(&mut self, at: usize, message: impl Into<String>) {
+        self.notes.push(Problem {
+            file: self.file.to_owned(),
+            line: self.line(at),
+            message: message.into(),
+            hint: None,
+        });
+    }
+
     fn file(&mut self) -> Vec<(Rule, usize)> {
         let (document, errors) = DeTable::parse_recoverable(self.text);
         for error in &errors {
@@ -279,6 +298,9 @@ impl Reader<'_> {
             fields: document.get_ref(),
             at: 0,
         };
+        if self.origin == Origin::User && gitleaks::is_gitleaks(document) {
+            return self.gitleaks(document);
+        }
         self.known_fields(document, &["rule"], "a rules file");
         self.tables(document, "rule")
             .into_iter()
@@ -354,6 +376,7 @@ impl Reader<'_> {
             anchor: anchor?,
             parts,
             paths,
+            filter: None,
             revoke: revoke.unwrap_or_default(),
             references,
             covers,
@@ -963,6 +986,7 @@ impl Canon {
         self.text(rule.kind);
         self.text(rule.identifier);
         self.texts(rule.paths.iter().map(|glob| glob.glob().glob()));
+        self.text(format_args!("{:?}", rule.filter));
         self.part(&rule.anchor);
         self.count(rule.parts.len());
         for part in &rule.parts {

@@ -10,6 +10,6 @@ mod rule;
 pub use grade::{Confidence, Evidence, RuleId, Severity};
 pub use load::{COMPILED_BYTES, LoadError, Problem, compile};
 pub use rule::{
-    Boundary, Check, Context, Example, Extractor, Literal, MAX_MATCH, Part, Pattern, REACH, Rule, RuleSet,
-    SecretKind,
+    Allow, AllowTarget, Boundary, Check, Context, Example, Extractor, Filter, Literal, MAX_MATCH, Part,
+    Pattern, REACH, Rule, RuleSet, SecretKind,
 };

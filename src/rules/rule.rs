@@ -37,6 +37,8 @@ pub struct Rule {
     pub parts: Vec<Part>,
     /// Paths the rule is limited to, as globs; empty for any.
     pub paths: Vec<globset::GlobMatcher>,
+    /// What only rules in the format of Gitleaks have.
+    pub filter: Option<Box<Filter>>,
     /// How to revoke one.
     pub revoke: String,
     /// Where the facts come from.
@@ -47,6 +49,42 @@ pub struct Rule {
     pub examples: Vec<Example>,
     /// Templates of texts it must not find.
     pub counter_examples: Vec<Example>,
+}
+
+/// What a rule in the format of Gitleaks lets pass or is limited to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// The expression that the path of a file must match.
+    pub path: Option<String>,
+    /// Matches that are none.
+    pub allow: Vec<Allow>,
+}
+
+/// Matches that are none: those that one of its conditions holds for, or all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// Expressions that match `target`.
+    pub regexes: Vec<String>,
+    /// What they are held against.
+    pub target: AllowTarget,
+    /// Expressions that match the path.
+    pub paths: Vec<String>,
+    /// Words in the secret, lower-case.
+    pub stopwords: Vec<Vec<u8>>,
+    /// Whether each kind of condition that is given must hold, not one of them.
+    pub needs_all: bool,
+}
+
+/// What the expressions of an [`Allow`] are held against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AllowTarget {
+    /// The secret.
+    #[default]
+    Secret,
+    /// The whole match.
+    Match,
+    /// The line the match begins in.
+    Line,
 }
 
 /// One half of a credential, or the whole of an undivided one.
@@ -261,6 +299,7 @@ pub struct Example {
 pub struct RuleSet {
     pub(super) rules: Vec<Rule>,
     pub(super) hash: String,
+    pub(super) notes: Vec<super::Problem>,
 }
 
 impl RuleSet {
@@ -282,6 +321,16 @@ impl RuleSet {
     /// the same means.
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// What of a file in another tool's format was left out or means something else here.
+    pub fn notes(&self) -> &[super::Problem] {
+        &self.notes
+    }
+
+    /// Whether a rule has no text that leads to it, so that its expression runs over every byte.
+    pub fn is_slow(rule: &Rule) -> bool {
+        rule.anchor.literals.is_empty()
     }
 
     /// The rules without those that `keep` refuses, and their new hash.
