@@ -207,6 +207,36 @@ fn an_expression_that_cannot_be_bounded_or_read_is_an_error_with_its_line() {
 }
 
 #[test]
+fn a_file_changes_severity_and_confidence_of_a_rule_or_turns_it_off() {
+    let list = |changes: &str| {
+        let run = layersift(["rules", "list", "--rules", "r.toml"])
+            .file("r.toml", changes)
+            .run()
+            .expect_code(0);
+        let lines = run
+            .text()
+            .lines()
+            .map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" "));
+        lines.collect::<Vec<String>>()
+    };
+    let with = list("[[override]]\nid = \"gcs-hmac-key\"\nseverity = \"low\"\nconfidence = \"medium\"\n");
+    assert!(with.contains(&"gcs-hmac-key low medium".to_owned()));
+    let without = list("[[override]]\nid = \"gcs-hmac-key\"\nenabled = false\n");
+    assert_eq!(without.len() + 1, with.len());
+    assert!(!without.iter().any(|line| line.starts_with("gcs-hmac-key ")));
+    let run = layersift(["rules", "list", "--rules", "r.toml"])
+        .file("r.toml", "\n[[override]]\nid = \"no-such\"\n")
+        .run()
+        .expect_code(2);
+    assert!(
+        run.stderr
+            .contains("r.toml:3: there is no rule `no-such` to override"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn rules_are_listed_and_shown() {
     let run = layersift(["rules", "list"]).run().expect_code(0);
     let count = layersift::rules::RuleSet::builtin().rules().len();

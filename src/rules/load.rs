@@ -59,6 +59,7 @@ impl RuleSet {
         if !problems.is_empty() {
             return Err(LoadError { problems });
         }
+        let overrides = user.overrides;
         let mut rules = user.rules;
         let replaced: Vec<RuleId> = rules.iter().map(|rule| rule.id.clone()).collect();
         rules.extend(
@@ -67,14 +68,24 @@ impl RuleSet {
                 .into_iter()
                 .filter(|rule| !replaced.contains(&rule.id)),
         );
-        Ok(Self::of(rules, user.notes))
+        overrides
+            .iter()
+            .for_each(|change| change.apply(&mut rules, &mut problems));
+        match problems.is_empty() {
+            true => Ok(Self::of(rules, user.notes)),
+            false => Err(LoadError { problems }),
+        }
     }
 
     /// The rules of `files` without the built-in ones, as for [`RuleSet::load`].
     pub fn load_only(files: &[(String, String)]) -> Result<Self, LoadError> {
         let mut problems = Vec::new();
         let files = files.iter().map(|(file, text)| (file.as_str(), text.as_str()));
-        let batch = Batch::read(files, Origin::User, &mut problems);
+        let mut batch = Batch::read(files, Origin::User, &mut problems);
+        let overrides = std::mem::take(&mut batch.overrides);
+        overrides
+            .iter()
+            .for_each(|change| change.apply(&mut batch.rules, &mut problems));
         if problems.is_empty() {
             Ok(Self::of(batch.rules, batch.notes))
         } else {
@@ -157,6 +168,7 @@ const PART_FIELDS: &[&str] = &[
     "samples",
     "context",
 ];
+const OVERRIDE_FIELDS: &[&str] = &["id", "severity", "confidence", "enabled"];
 const CONTEXT_FIELDS: &[&str] = &["any", "before", "after"];
 const LITERAL_FIELDS: &[&str] = &["text", "ignore_case"];
 const EXAMPLE_FIELDS: &[&str] = &["text", "path", "expect"];
@@ -183,9 +195,36 @@ enum Origin {
     User,
 }
 
+/// What a file changes of a rule that is not its own.
+struct Override {
+    id: String,
+    severity: Option<Severity>,
+    confidence: Option<Confidence>,
+    enabled: bool,
+    /// Where it stands.
+    problem: Problem,
+}
+
+impl Override {
+    fn apply(&self, rules: &mut Vec<Rule>, problems: &mut Vec<Problem>) {
+        let Some(at) = rules.iter().position(|rule| rule.id.0 == self.id) else {
+            problems.push(self.problem.clone());
+            return;
+        };
+        if !self.enabled {
+            rules.remove(at);
+            return;
+        }
+        let rule = &mut rules[at];
+        rule.severity = self.severity.unwrap_or(rule.severity);
+        rule.confidence = self.confidence.unwrap_or(rule.confidence);
+    }
+}
+
 /// The rules of files of one origin.
 struct Batch {
     rules: Vec<Rule>,
+    overrides: Vec<Override>,
     notes: Vec<Problem>,
 }
 
@@ -197,6 +236,7 @@ impl Batch {
     ) -> Self {
         let mut rules: Vec<Rule> = Vec::new();
         let mut notes: Vec<Problem> = Vec::new();
+        let mut overrides = Vec::new();
         let mut places: HashMap<String, String> = HashMap::new();
         for (file, text) in files {
             let mut reader = Reader {
@@ -205,6 +245,7 @@ impl Batch {
                 origin,
                 problems: Vec::new(),
                 notes: Vec::new(),
+                overrides: Vec::new(),
             };
             for (rule, at) in reader.file() {
                 let place = format!("{file}:{}", reader.line(at));
@@ -225,8 +266,13 @@ impl Batch {
             problems.append(&mut reader.problems);
             reader.notes.sort_by_key(|note| note.line);
             notes.append(&mut reader.notes);
+            overrides.append(&mut reader.overrides);
         }
-        Self { rules, notes }
+        Self {
+            rules,
+            overrides,
+            notes,
+        }
     }
 }
 
@@ -237,6 +283,7 @@ struct Reader<'a> {
     origin: Origin,
     problems: Vec<Problem>,
     notes: Vec<Problem>,
+    overrides: Vec<Override>,
 }
 
 /// A table and where it begins.
@@ -301,11 +348,37 @@ impl Reader<'_> {
         if self.origin == Origin::User && gitleaks::is_gitleaks(document) {
             return self.gitleaks(document);
         }
-        self.known_fields(document, &["rule"], "a rules file");
+        self.known_fields(document, &["rule", "override"], "a rules file");
+        for table in self.tables(document, "override") {
+            self.change(table);
+        }
         self.tables(document, "rule")
             .into_iter()
             .filter_map(|table| Some((self.rule(table)?, table.at)))
             .collect()
+    }
+
+    fn change(&mut self, table: Table<'_>) {
+        self.known_fields(table, OVERRIDE_FIELDS, "an override");
+        let severity = self.word(table, "severity");
+        let confidence = self.word(table, "confidence");
+        let enabled = table.field("enabled").is_none() || self.flag(table, "enabled");
+        let Some(id) = self.required(table, "id") else {
+            return;
+        };
+        let problem = Problem {
+            file: self.file.to_owned(),
+            line: self.line(table.at("id")),
+            message: format!("there is no rule `{id}` to override"),
+            hint: Some("`layersift rules list` names them".to_owned()),
+        };
+        self.overrides.push(Override {
+            id,
+            severity,
+            confidence,
+            enabled,
+            problem,
+        });
     }
 
     fn rule(&mut self, table: Table<'_>) -> Option<Rule> {
