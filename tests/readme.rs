@@ -87,3 +87,28 @@ fn the_readme_names_every_command() {
     }
     assert!(seen >= 7);
 }
+
+/// `docs/rules.md`, made from the rules. Renewed with UPDATE_GOLDEN=1.
+#[test]
+fn the_table_of_rules_is_made_from_the_rules() {
+    let rules = layersift::rules::RuleSet::builtin();
+    let mut text = String::from(
+        "# Rules\n\nMade from [rules/](../rules) by the tests; `layersift rules show ID` prints all of one.\n\n\
+         | rule | finds | severity | confidence |\n|---|---|---|---|\n",
+    );
+    for rule in rules.rules() {
+        let title = rule.title.replace('|', "\\|");
+        text.push_str(&format!(
+            "| `{}` | {title} | {} | {} |\n",
+            rule.id, rule.severity, rule.confidence
+        ));
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == text, "docs/rules.md is not of these rules: run with UPDATE_GOLDEN=1");
+    let count = format!("| rules | {} |", rules.rules().len());
+    assert!(README.contains(&count), "the README's number of rules is not {}", rules.rules().len());
+}
