@@ -3,6 +3,7 @@
 //! Names inside an image are written by whoever built it. Nothing from an image reaches a terminal or a log
 //! except through [`escape`].
 
+pub mod chain;
 pub mod context;
 pub mod lines;
 

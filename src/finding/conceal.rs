@@ -5,7 +5,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use crate::text::Lossless;
 
-use super::{Companion, Origin, Report, Secret};
+use super::{Chain, Companion, Link, Origin, Report, Secret};
 
 /// Shorter secrets are left in texts: `root` as a password would cut every `/root` to pieces.
 const LEAST_IN_TEXT: usize = 6;
@@ -29,8 +29,10 @@ impl Report {
         }
         for occurrence in self.findings.iter_mut().flat_map(|f| &mut f.occurrences) {
             in_path.origin(&mut occurrence.origin);
-            for Companion { origin, .. } in &mut occurrence.companions {
+            in_path.chain(&mut occurrence.within);
+            for Companion { origin, within, .. } in &mut occurrence.companions {
                 in_path.origin(origin);
+                in_path.chain(within);
             }
             for line in &mut occurrence.context {
                 in_text.text(&mut line.text);
@@ -80,6 +82,20 @@ impl Concealer {
     fn path(&self, path: &mut Lossless) {
         if self.secrets.is_match(&path.0) {
             path.0 = self.secrets.replace_all_bytes(&path.0, &self.redacted);
+        }
+    }
+
+    fn chain(&self, chain: &mut Chain) {
+        let conceals = |link: &Link| matches!(link, Link::Member(path) if self.secrets.is_match(&path.0));
+        if chain.links().iter().any(conceals) {
+            *chain = (chain.links().iter().cloned())
+                .map(|mut link| {
+                    if let Link::Member(path) = &mut link {
+                        self.path(path);
+                    }
+                    link
+                })
+                .collect();
         }
     }
 

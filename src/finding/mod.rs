@@ -8,6 +8,7 @@ mod secret;
 mod status;
 
 pub use crate::text::Location;
+pub use crate::text::chain::{Chain, Link};
 pub use coverage::{Coverage, Skip, SkipKind, SkipReason};
 pub use fingerprint::{Fingerprint, Fingerprinter, Scheme};
 pub use report::{

@@ -2,6 +2,7 @@
 
 use crate::oci::{DiffId, Digest, ImageId, Platform};
 use crate::rules::{Confidence, Evidence, RuleId, Severity};
+use crate::text::chain::Chain;
 use crate::text::{Location, Lossless};
 
 use super::{Coverage, Fingerprint, Scheme, Secret, Status};
@@ -148,9 +149,11 @@ pub struct Occurrence {
     pub image: usize,
     /// Where in it.
     pub origin: Origin,
+    /// The way from there to the content it stands in; empty for what stands there itself.
+    pub within: Chain,
     /// What became of it.
     pub status: Status,
-    /// Where exactly.
+    /// Where exactly; in nested content, in its innermost member or stream.
     pub location: Location,
     /// The other halves of the credential, where it has several, and where they stand.
     pub companions: Vec<Companion>,
@@ -171,6 +174,8 @@ pub struct Companion {
     pub secret: Secret,
     /// Where it is.
     pub origin: Origin,
+    /// The way from there to the content it stands in.
+    pub within: Chain,
     /// Where exactly.
     pub location: Location,
 }

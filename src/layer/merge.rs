@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::engine::{Candidate, Matcher, Scratch, Window};
 use crate::limits::Limits;
+use crate::text::chain::Chain;
 use crate::text::lines::Tally;
 use crate::text::{Location, context};
 
@@ -115,6 +116,7 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
                 candidate: LayerCandidate {
                     carrier: span.carrier,
                     entry: span.entry,
+                    within: Chain::default(),
                     location: location(&candidate.at),
                     companions: candidate
                         .companions

@@ -5,6 +5,7 @@ use crate::engine::Candidate;
 use crate::oci::{DiffId, Digest};
 use crate::tar::{Framing, RegionKind};
 use crate::text::Location;
+use crate::text::chain::Chain;
 use crate::text::context::ContextLine;
 
 use super::PathTable;
@@ -52,7 +53,10 @@ pub struct LayerCandidate {
     pub carrier: Carrier,
     /// The member it belongs to, by its number in [`LayerRecord::paths`].
     pub entry: Option<u32>,
-    /// Where the secret is.
+    /// The way from there to the content it stands in; empty for what stands in the bytes of the layer themselves.
+    pub within: Chain,
+    /// Where the secret is: in the layer, or in the innermost member or stream of [`LayerCandidate::within`].
+    /// Encodings do not count: of an encoded text, where it stands.
     pub location: Location,
     /// Where its companions are, in their order.
     pub companions: Vec<Location>,
@@ -116,4 +120,6 @@ pub enum Severeness {
     Incomplete,
     /// All bytes were searched; something about them is odd.
     Note,
+    /// All bytes were searched as they are; what is in them could not be opened.
+    Opaque,
 }

@@ -262,6 +262,9 @@ pub struct Occurrence {
     pub image: usize,
     /// Where in it.
     pub origin: Origin,
+    /// The way from there to the content it stands in, the outermost step first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub within: Vec<Link>,
     /// What became of it.
     pub status: Status,
     /// Where exactly.
@@ -285,8 +288,32 @@ pub struct Companion {
     pub secret: Secret,
     /// Where it is.
     pub origin: Origin,
+    /// The way from there to the content it stands in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub within: Vec<Link>,
     /// Where exactly.
     pub location: Location,
+}
+
+/// One step into nested content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Link {
+    /// A text that was decoded.
+    Encoding {
+        /// From what: `base64`, `utf-16le`, …
+        name: String,
+    },
+    /// A member of an archive.
+    Member {
+        /// Its name as stored.
+        path: Lossless,
+    },
+    /// A stream that was decompressed.
+    Stream {
+        /// From what: `gzip`, `xz`, …
+        name: String,
+    },
 }
 
 /// What part of an image an occurrence is in.
@@ -656,6 +683,7 @@ impl Occurrence {
         Self {
             image: occurrence.image,
             origin: Origin::from(&occurrence.origin),
+            within: links(&occurrence.within),
             status: Status::from(&occurrence.status),
             location: Location::from(&occurrence.location),
             companions: occurrence
@@ -665,6 +693,7 @@ impl Occurrence {
                     part: companion.part.clone(),
                     secret: Secret::new(&companion.secret, reveal),
                     origin: Origin::from(&companion.origin),
+                    within: links(&companion.within),
                     location: Location::from(&companion.location),
                 })
                 .collect(),
@@ -681,6 +710,48 @@ impl Occurrence {
             integrity: occurrence.verification.into(),
         }
     }
+}
+
+fn links(chain: &finding::Chain) -> Vec<Link> {
+    let links = chain.links().iter();
+    links
+        .map(|link| match link {
+            finding::Link::Encoding(name) => Link::Encoding {
+                name: (*name).to_owned(),
+            },
+            finding::Link::Member(path) => Link::Member { path: path.clone() },
+            finding::Link::Stream(name) => Link::Stream {
+                name: (*name).to_owned(),
+            },
+        })
+        .collect()
+}
+
+impl Occurrence {
+    /// A name for people: the path or the field, and the way into it; escaped.
+    pub fn place(&self) -> String {
+        format!("{}{}", self.origin.place(), chained(&self.within))
+    }
+}
+
+impl Companion {
+    /// A name for people, as of an occurrence.
+    pub fn place(&self) -> String {
+        format!("{}{}", self.origin.place(), chained(&self.within))
+    }
+}
+
+/// A chain as it stands behind a path: `!/BOOT-INF/x`, `!(gzip)!/etc/key`; escaped.
+fn chained(links: &[Link]) -> String {
+    let links = links.iter();
+    links
+        .map(|link| match link {
+            Link::Encoding { name } | Link::Stream { name } => {
+                format!("!({})", crate::text::escape(name.as_bytes()))
+            }
+            Link::Member { path } => format!("!/{}", path.escaped()),
+        })
+        .collect()
 }
 
 impl From<&finding::Origin> for Origin {

@@ -252,6 +252,7 @@ impl<'s> Assembler<'s> {
         let kind = |severeness| match severeness {
             Severeness::Incomplete => SkipKind::Incomplete,
             Severeness::Note => SkipKind::Note,
+            Severeness::Opaque => SkipKind::Opaque,
         };
         for skip in &record.skips {
             self.skip(
@@ -520,10 +521,18 @@ impl Draft<'_> {
 
 fn draft(rule: &Rule, repository: String, secret: Vec<u8>, credential: Credential) -> Draft<'_> {
     let mut occurrences = credential.occurrences;
-    occurrences
-        .sort_by(|(a, _), (b, _)| (a.image, &a.origin, a.location).cmp(&(b.image, &b.origin, b.location)));
-    occurrences
-        .dedup_by(|(a, _), (b, _)| a.image == b.image && a.origin == b.origin && a.location == b.location);
+    let place = |occurrence: &Occurrence| {
+        let Occurrence {
+            image,
+            origin,
+            within,
+            location,
+            ..
+        } = occurrence;
+        (*image, origin.clone(), within.clone(), *location)
+    };
+    occurrences.sort_by_cached_key(|(occurrence, _)| place(occurrence));
+    occurrences.dedup_by_key(|(occurrence, _)| place(occurrence));
     let confidence = occurrences
         .iter()
         .map(|(occurrence, _)| occurrence.confidence)
@@ -541,7 +550,7 @@ fn draft(rule: &Rule, repository: String, secret: Vec<u8>, credential: Credentia
     // Of all its places the one that sorts first by name: layers may be added below without renaming the finding.
     let place = occurrences
         .iter()
-        .map(|occurrence| place_name(&occurrence.origin))
+        .map(|occurrence| format!("{}{}", place_name(&occurrence.origin), occurrence.within))
         .min()
         .unwrap_or_default();
     Draft {
@@ -584,10 +593,16 @@ fn severity(rule: &Rule, evidence: &BTreeSet<Evidence>) -> Severity {
 }
 
 fn order(finding: &Finding) -> impl Ord + use<'_> {
-    let first = finding
-        .occurrences
-        .first()
-        .map(|occurrence| (occurrence.image, &occurrence.origin, occurrence.location));
+    let first = finding.occurrences.first().map(|occurrence| {
+        let Occurrence {
+            image,
+            origin,
+            within,
+            location,
+            ..
+        } = occurrence;
+        (*image, origin, within, *location)
+    });
     (
         std::cmp::Reverse(finding.severity),
         std::cmp::Reverse(finding.confidence),
@@ -689,6 +704,7 @@ fn sightings<'r>(
                 image,
                 candidate: &found.candidate,
                 origin,
+                within: found.within.clone(),
                 status,
                 location: found.location,
                 companions: &found.companions,
@@ -708,6 +724,7 @@ fn sightings<'r>(
             image,
             candidate: &found.candidate,
             origin: found.origin.clone(),
+            within: found.within.clone(),
             status: Status::Metadata(found.used),
             location: found.location,
             companions: &found.companions,

@@ -6,6 +6,7 @@ use crate::engine::{Candidate, Matcher, Scratch};
 use crate::finding::{MetadataUse, Origin};
 use crate::oci::{ConfigField, History, Image, Statement};
 use crate::text::Location;
+use crate::text::chain::Chain;
 use crate::text::context::{self, ContextLine};
 use crate::text::lines::Tally;
 
@@ -13,6 +14,7 @@ use crate::text::lines::Tally;
 pub(super) struct TextCandidate {
     pub(super) candidate: Candidate,
     pub(super) origin: Origin,
+    pub(super) within: Chain,
     pub(super) used: MetadataUse,
     pub(super) location: Location,
     pub(super) companions: Vec<Location>,
@@ -93,6 +95,7 @@ impl Texts<'_> {
         for candidate in found {
             searched.candidates.push(TextCandidate {
                 origin: origin.clone(),
+                within: Chain::default(),
                 used,
                 location: location(text, &candidate.at),
                 companions: candidate

@@ -6,6 +6,8 @@ use std::collections::{HashMap, HashSet};
 use crate::engine::Candidate;
 use crate::finding::{Companion, Line, Location, Occurrence, Origin, Secret, Status, Verification};
 use crate::rules::{Confidence, Evidence, Rule, RuleSet};
+use crate::text::Lossless;
+use crate::text::chain::{Chain, Link};
 use crate::text::context::ContextLine;
 
 /// A candidate at one place of one image.
@@ -13,6 +15,7 @@ pub(super) struct Sighting<'r> {
     pub(super) image: usize,
     pub(super) candidate: &'r Candidate,
     pub(super) origin: Origin,
+    pub(super) within: Chain,
     pub(super) status: Status,
     pub(super) location: Location,
     pub(super) companions: &'r [Location],
@@ -77,7 +80,7 @@ pub(super) fn join(rules: &RuleSet, sightings: Vec<Sighting<'_>>) -> Vec<Hit> {
                     .iter()
                     .filter(|id| id.candidate.rule == secret.candidate.rule);
                 // The first of equals, so that the order of layers decides and not chance.
-                mine.rev().max_by_key(|id| nearness(&id.origin, &secret.origin))
+                mine.rev().max_by_key(|id| nearness(id, &secret))
             })
             .flatten();
         if let Some(id) = id {
@@ -99,10 +102,16 @@ pub(super) fn join(rules: &RuleSet, sightings: Vec<Sighting<'_>>) -> Vec<Hit> {
 
 /// Of several readings of one lone half keeps the best; none of them where the same bytes are part of a whole credential.
 fn drop_rival_halves(rules: &RuleSet, hits: &mut Vec<Hit>) {
-    type Place = (Origin, u64, u64);
+    type Place = (Origin, Chain, u64, u64);
     let place = |hit: &Hit| -> Place {
         let location = hit.occurrence.location;
-        (hit.occurrence.origin.clone(), location.offset, location.length)
+        let occurrence = &hit.occurrence;
+        (
+            occurrence.origin.clone(),
+            occurrence.within.clone(),
+            location.offset,
+            location.length,
+        )
     };
     // A whole credential outranks any half; then confidence, then severity, then the first rule.
     let rank = |hit: &Hit| {
@@ -137,8 +146,8 @@ enum Nearness {
     Place,
 }
 
-fn nearness(a: &Origin, b: &Origin) -> Nearness {
-    match (a, b) {
+fn nearness(a: &Sighting<'_>, b: &Sighting<'_>) -> Nearness {
+    match (&a.origin, &b.origin) {
         (
             Origin::File { layer, path, .. },
             Origin::File {
@@ -147,11 +156,9 @@ fn nearness(a: &Origin, b: &Origin) -> Nearness {
                 ..
             },
         ) => {
-            let directory =
-                |path: &[u8]| path[..path.iter().rposition(|byte| *byte == b'/').unwrap_or(0)].to_vec();
-            if path == other {
+            if path == other && a.within == b.within {
                 Nearness::Place
-            } else if directory(&path.0) == directory(&other.0) {
+            } else if directory(path, &a.within) == directory(other, &b.within) {
                 Nearness::Directory
             } else if layer == other_layer {
                 Nearness::Layer
@@ -167,6 +174,23 @@ fn nearness(a: &Origin, b: &Origin) -> Nearness {
             Origin::Config { .. } | Origin::Manifest { .. },
         ) => Nearness::Directory,
         _ => Nearness::Image,
+    }
+}
+
+/// The path of the innermost file without its last part, and the archives it is in.
+fn directory<'a>(path: &'a Lossless, within: &'a Chain) -> (Option<&'a Lossless>, &'a [Link], &'a [u8]) {
+    let of = |path: &'a [u8]| &path[..path.iter().rposition(|byte| *byte == b'/').unwrap_or(0)];
+    let links = within.links();
+    match links
+        .iter()
+        .enumerate()
+        .rev()
+        .find_map(|(number, link)| match link {
+            Link::Member(member) => Some((number, member)),
+            Link::Encoding(_) | Link::Stream(_) => None,
+        }) {
+        Some((number, member)) => (Some(path), &links[..number], of(&member.0)),
+        None => (None, &[], of(&path.0)),
     }
 }
 
@@ -192,6 +216,7 @@ fn together(rule: &Rule, sighting: &Sighting<'_>, main: usize) -> Hit {
             part: ID.to_owned(),
             secret: Secret::new(candidate.text.clone()),
             origin: sighting.origin.clone(),
+            within: sighting.within.clone(),
             location: sighting.location,
         },
     );
@@ -217,6 +242,7 @@ fn apart(secret: &Sighting<'_>, id: Option<&Sighting<'_>>) -> Hit {
             part: ID.to_owned(),
             secret: Secret::new(id.candidate.text.clone()),
             origin: id.origin.clone(),
+            within: id.within.clone(),
             location: id.location,
         })
         .into_iter()
@@ -234,7 +260,7 @@ fn apart(secret: &Sighting<'_>, id: Option<&Sighting<'_>>) -> Hit {
         hit.evidence.push(Evidence::Paired);
         hit.evidence.sort_unstable();
         let doubtful = |sighting: &Sighting<'_>| sighting.candidate.evidence.contains(&Evidence::Sample);
-        hit.occurrence.confidence = match nearness(&id.origin, &secret.origin) {
+        hit.occurrence.confidence = match nearness(id, secret) {
             _ if doubtful(id) || doubtful(secret) => Confidence::Low,
             Nearness::Place | Nearness::Directory => Confidence::High,
             Nearness::Layer | Nearness::Image => Confidence::Medium.max(hit.occurrence.confidence),
@@ -259,6 +285,7 @@ fn companions(rule: &Rule, sighting: &Sighting<'_>, without: Option<usize>) -> V
                 .unwrap_or_default(),
             secret: Secret::new(companion.text.clone()),
             origin: sighting.origin.clone(),
+            within: sighting.within.clone(),
             location: *location,
         })
         .collect()
@@ -281,6 +308,7 @@ fn hit(
         occurrence: Occurrence {
             image: sighting.image,
             origin: sighting.origin.clone(),
+            within: sighting.within.clone(),
             status: sighting.status.clone(),
             location,
             companions,

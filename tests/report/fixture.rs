@@ -1,9 +1,9 @@
 //! Reports as values, built in code. No credential here was ever issued: their random parts are computed.
 
 use layersift::finding::{
-    Companion, Counters, Coverage, DeletedBy, EntryFacts, Finding, Fingerprinter, ImageSummary, LayerSummary,
-    Line, Location, MetadataUse, Occurrence, Origin, Report, Scheme, Secret, Skip, SkipKind, Status,
-    TargetSummary, Verification,
+    Chain, Companion, Counters, Coverage, DeletedBy, EntryFacts, Finding, Fingerprinter, ImageSummary,
+    LayerSummary, Line, Location, MetadataUse, Occurrence, Origin, Report, Scheme, Secret, Skip, SkipKind,
+    Status, TargetSummary, Verification,
 };
 use layersift::oci::{DiffId, Digest, ImageId, Platform};
 use layersift::report::{RuleNote, RuleNotes};
@@ -209,6 +209,7 @@ fn hmac_key() -> Finding {
     let occurrence = |image| Occurrence {
         image,
         origin: file(3, "root/.boto", 0o600, 412),
+        within: Chain::default(),
         status: Status::Deleted {
             by: 5,
             how: DeletedBy::Whiteout,
@@ -218,6 +219,7 @@ fn hmac_key() -> Finding {
             part: "id".to_owned(),
             secret: Secret::new(id.clone().into_bytes()),
             origin: file(3, "root/.boto", 0o600, 412),
+            within: Chain::default(),
             location: at(3, 20, 61),
         }],
         context: lines(&context),
@@ -242,6 +244,7 @@ fn npm_token() -> Finding {
             field: field.to_owned(),
             layer,
         },
+        within: Chain::default(),
         status,
         location: at(1, 11, token.len() as u64),
         companions: Vec::new(),
@@ -280,6 +283,7 @@ fn private_key() -> Finding {
     let place = |layer, path: &str, status| Occurrence {
         image: 0,
         origin: file(layer, path, 0o644, pem.len() as u64),
+        within: Chain::default(),
         status,
         location: at(1, 1, pem.len() as u64),
         companions: Vec::new(),
@@ -311,6 +315,7 @@ fn guess() -> Finding {
         vec![Occurrence {
             image: 0,
             origin: file(2, "usr/share/doc/python3/examples/demo.cfg", 0o644, 1_000),
+            within: Chain::default(),
             status: Status::Present,
             location: at(7, 9, 20),
             companions: Vec::new(),

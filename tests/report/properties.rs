@@ -1,6 +1,6 @@
 //! Whoever builds an image writes its names, instructions and paths. None of them may leave its field.
 
-use layersift::finding::{Occurrence, Origin, Report, Reveal, Secret};
+use layersift::finding::{Chain, Link, Occurrence, Origin, Report, Reveal, Secret};
 use layersift::oci::Platform;
 use layersift::policy::Policy;
 use layersift::report::{json, wire};
@@ -93,12 +93,16 @@ fn fill(report: &mut Report, texts: &[String], paths: &[Vec<u8>]) {
         finding.secret = Secret::new(path().0);
         for Occurrence {
             origin,
+            within,
             companions,
             context,
             ..
         } in &mut finding.occurrences
         {
             fill_origin(origin, &mut text, &mut path);
+            *within = Chain::default()
+                .then(Link::Stream("gzip"))
+                .then(Link::Member(path()));
             for companion in companions {
                 companion.part = text();
                 companion.secret = Secret::new(path().0);

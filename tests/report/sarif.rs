@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use layersift::finding::{Occurrence, Origin, Report, Reveal, Secret, Status};
+use layersift::finding::{Chain, Occurrence, Origin, Report, Reveal, Secret, Status};
 use layersift::policy::Policy;
 use layersift::report::{Buffer, Settings, Sink as _, format};
 use layersift::rules::{Confidence, Evidence, Severity};
@@ -344,6 +344,7 @@ fn results_beyond_githubs_limit_are_cut_from_the_least_severe_and_counted() {
             let occurrence = Occurrence {
                 image: 0,
                 origin: fixture::file(1, "srv/keys", 0o600, 10),
+                within: Chain::default(),
                 status: Status::Present,
                 location: fixture::at(index + 1, 1, 20),
                 companions: Vec::new(),

@@ -193,7 +193,7 @@ fn grouped(occurrences: &[wire::Occurrence]) -> Vec<(&wire::Occurrence, BTreeSet
     let mut by_place: BTreeMap<(String, Option<usize>, u64), Vec<usize>> = BTreeMap::new();
     for occurrence in occurrences {
         let place = (
-            occurrence.origin.place(),
+            occurrence.place(),
             occurrence.origin.layer(),
             occurrence.location.offset,
         );
@@ -201,6 +201,7 @@ fn grouped(occurrences: &[wire::Occurrence]) -> Vec<(&wire::Occurrence, BTreeSet
         let same = candidates.iter().copied().find(|index| {
             let other = groups[*index].0;
             other.origin == occurrence.origin
+                && other.within == occurrence.within
                 && other.status == occurrence.status
                 && other.location == occurrence.location
                 && !groups[*index].1.contains(&occurrence.image)
@@ -224,7 +225,7 @@ fn write_occurrence(
     occurrence: &wire::Occurrence,
     images: &BTreeSet<usize>,
 ) {
-    let place = at(&occurrence.origin, &occurrence.location);
+    let place = at(&occurrence.place(), &occurrence.location);
     let names: Vec<String> = images
         .iter()
         .filter_map(|index| report.images.get(*index))
@@ -277,12 +278,12 @@ fn write_occurrence(
     }
     for companion in &occurrence.companions {
         let mut text = format!("{} {}", escape(&companion.part), companion.secret.shown());
-        if companion.origin == occurrence.origin {
+        if companion.origin == occurrence.origin && companion.within == occurrence.within {
             if let Some(line) = companion.location.line {
                 text.push_str(&format!(" in line {line}"));
             }
         } else {
-            text.push_str(&format!(" in {}", at(&companion.origin, &companion.location)));
+            text.push_str(&format!(" in {}", at(&companion.place(), &companion.location)));
             if let Some(layer) = companion.origin.layer() {
                 text.push_str(&format!(" of layer {layer}"));
             }
@@ -380,8 +381,7 @@ fn layer_name(image: Option<&wire::Image>, ordinal: usize) -> String {
     }
 }
 
-fn at(origin: &wire::Origin, location: &wire::Location) -> String {
-    let place = origin.place();
+fn at(place: &str, location: &wire::Location) -> String {
     match (location.line, location.column) {
         (Some(line), Some(column)) => format!("{place}:{line}:{column}"),
         (Some(line), None) => format!("{place}:{line}"),

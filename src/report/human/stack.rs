@@ -34,11 +34,11 @@ impl Places {
                     _ => None,
                 };
                 let Some(layer) = in_layer else {
-                    places.metadata.insert((occurrence.origin.place(), number));
+                    places.metadata.insert((occurrence.place(), number));
                     continue;
                 };
                 places.found.entry(layer).or_default().insert(number);
-                let place = occurrence.origin.place();
+                let place = occurrence.place();
                 let name = place.rsplit('/').next().unwrap_or_default().to_owned();
                 places.names.entry((layer, number)).or_default().insert(name);
                 if let Some(by) = occurrence.status.hidden_by() {

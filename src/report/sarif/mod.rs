@@ -19,8 +19,8 @@ use serde_sarif::sarif::{
 use sha2::{Digest as _, Sha256};
 
 use crate::finding::{
-    Finding, ImageSummary, LayerSummary, MetadataUse, Occurrence, Origin, Report, Reveal, Secret, Skip,
-    SkipKind, Status, TargetSummary, Verification,
+    Chain, Finding, ImageSummary, LayerSummary, MetadataUse, Occurrence, Origin, Report, Reveal, Secret,
+    Skip, SkipKind, Status, TargetSummary, Verification,
 };
 use crate::policy::Verdict;
 use crate::rules::Severity;
@@ -359,7 +359,7 @@ impl<'a> Results<'a> {
             }
             None => (image, root),
         };
-        let name = display(&occurrence.origin);
+        let name = display(&occurrence.origin, &occurrence.within);
         let separator = if name.starts_with('/') { "" } else { "/" };
         let full_name = format!("{prefix}{separator}{name}");
         let index = self.logical_node(&name, full_name.clone(), "resource", Some(parent));
@@ -409,7 +409,7 @@ fn related(root: &str, secret: &Secret, primary: &Occurrence, others: &[&Occurre
         let text = format!(
             "The other half, {part} {}, in {}.",
             companion.secret.redacted(),
-            display(&companion.origin)
+            display(&companion.origin, &companion.within)
         );
         (Place::of_companion(root, companion), text)
     });
@@ -433,7 +433,7 @@ fn related(root: &str, secret: &Secret, primary: &Occurrence, others: &[&Occurre
 fn alert_text(finding: &Finding, occurrence: &Occurrence, image: &ImageSummary, repository: &str) -> String {
     let title = text::escape(finding.title.as_bytes());
     let repository = text::escape(repository.as_bytes());
-    let place = display(&occurrence.origin);
+    let place = display(&occurrence.origin, &occurrence.within);
     let in_layer = match occurrence.origin.layer() {
         Some(layer) => format!(" (layer {layer} of {})", image.layers.len()),
         None => String::new(),
@@ -482,7 +482,7 @@ fn places_text(others: u64, more: u64) -> String {
 
 /// ``in /root/.boto (layer 3), which layer 5 deletes``.
 fn standing(occurrence: &Occurrence) -> String {
-    let place = display(&occurrence.origin);
+    let place = display(&occurrence.origin, &occurrence.within);
     let layer = match occurrence.origin.layer() {
         Some(layer) => format!(" (layer {layer})"),
         None => String::new(),
@@ -503,11 +503,11 @@ fn capitalised(text: &str) -> String {
     }
 }
 
-/// The place for people, escaped: an absolute path, or the field of a document.
-fn display(origin: &Origin) -> String {
+/// The place for people, escaped: an absolute path, or the field of a document, and the way into it.
+fn display(origin: &Origin, within: &Chain) -> String {
     match origin {
-        Origin::File { path, .. } => format!("/{}", path.escaped()),
-        other => wire::Origin::from(other).place(),
+        Origin::File { path, .. } => format!("/{}{within}", path.escaped()),
+        other => format!("{}{within}", wire::Origin::from(other).place()),
     }
 }
 

@@ -1,0 +1,82 @@
+//! The way from a file to the bytes something stands in: through members of archives, compressed streams and encoded
+//! text. Says where, not how to get there; see [`crate::content`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Lossless, escape};
+
+/// One step into nested content.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Link {
+    /// A text that was decoded: `base64`, `utf-16le`, …
+    Encoding(&'static str),
+    /// A member of an archive, by its name as stored.
+    Member(Lossless),
+    /// A stream that was decompressed: `gzip`, `xz`, …
+    Stream(&'static str),
+}
+
+/// Steps into nested content, the outermost first; empty for what stands in the file itself. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Chain(Arc<[Link]>);
+
+impl Chain {
+    /// This way and one step more.
+    pub fn then(&self, link: Link) -> Self {
+        Self(self.0.iter().cloned().chain([link]).collect())
+    }
+
+    /// The steps.
+    pub fn links(&self) -> &[Link] {
+        &self.0
+    }
+
+    /// Whether there is no step.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The name of the innermost member, if there is one: what the content is called there.
+    pub fn member(&self) -> Option<&[u8]> {
+        self.0.iter().rev().find_map(|link| match link {
+            Link::Member(path) => Some(path.0.as_slice()),
+            Link::Encoding(_) | Link::Stream(_) => None,
+        })
+    }
+}
+
+impl FromIterator<Link> for Chain {
+    fn from_iter<I: IntoIterator<Item = Link>>(links: I) -> Self {
+        Self(links.into_iter().collect())
+    }
+}
+
+/// As it stands behind a path, escaped: `!/BOOT-INF/x`, `!(gzip)!/etc/key`.
+impl fmt::Display for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for link in &*self.0 {
+            match link {
+                Link::Encoding(name) | Link::Stream(name) => write!(f, "!({name})")?,
+                Link::Member(path) => write!(f, "!/{}", escape(&path.0))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_reads_as_what_follows_a_path() {
+        let chain = Chain::default()
+            .then(Link::Stream("gzip"))
+            .then(Link::Member("etc/a\nb".into()))
+            .then(Link::Encoding("base64"));
+        assert_eq!(chain.to_string(), "!(gzip)!/etc/a\\nb!(base64)");
+        assert_eq!(chain.member(), Some(&b"etc/a\nb"[..]));
+        assert_eq!(Chain::default().to_string(), "");
+    }
+}
