@@ -14,6 +14,8 @@ mod decode;
 /// Images of a local engine.
 #[cfg(unix)]
 mod engine;
+/// Secrets that stand encoded.
+mod hidden_text;
 /// Who may import whom.
 mod layering;
 /// What the README shows is what the program does.

@@ -9,6 +9,7 @@ use crate::text::lines::Tally;
 use crate::text::{Location, context};
 
 use super::Carrier;
+use super::hidden;
 use super::record::LayerCandidate;
 use super::window::Cut;
 
@@ -20,6 +21,8 @@ pub(super) struct Examined {
     /// will count.
     open: Option<Open>,
     more_in_file: u64,
+    /// Whether some of its encoded text was not decoded.
+    is_partial: bool,
     lost_bytes: u64,
 }
 
@@ -31,6 +34,7 @@ impl Examined {
             found: Vec::new(),
             open: None,
             more_in_file: 0,
+            is_partial: false,
             lost_bytes: cut.owned.end - cut.owned.start,
         }
     }
@@ -39,7 +43,7 @@ impl Examined {
 struct Found {
     candidate: LayerCandidate,
     region: u64,
-    /// The lines before the candidate in this window, and before each companion.
+    /// The lines before the candidate in this window, and before each companion; none where they are known.
     before: Vec<Tally>,
     /// Whether the region began in an earlier window, so that its lines up to here must be added.
     continued: bool,
@@ -62,32 +66,66 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
     };
     let mut candidates = Vec::new();
     matcher.scan(&window, cut, scratch, &mut candidates);
-    candidates.sort_by(|a, b| {
-        let rank = |candidate: &Candidate| std::cmp::Reverse(candidate.confidence);
-        (a.order(), rank(a), &a.evidence).cmp(&(b.order(), rank(b), &b.evidence))
-    });
+    candidates.sort_by(|a, b| rank(a).cmp(&rank(b)));
     candidates.dedup_by_key(|candidate| candidate.order());
+    let hidden = hidden::search(cut, matcher, scratch, limits, &candidates);
+    let mut masks = secret_spans(&candidates);
+    masks.extend(
+        hidden
+            .found
+            .iter()
+            .flat_map(|hidden| hidden.masks.iter().cloned()),
+    );
+    let mut sightings: Vec<Sighting> = candidates.into_iter().map(Sighting::from).collect();
+    sightings.extend(hidden.found.into_iter().map(Sighting::from));
+    // Of two ways to the same text the shorter one is told.
+    sightings.sort_by(|a, b| {
+        let key = |sighting: &Sighting| (sighting.within.links().len(), sighting.within.clone());
+        (rank(&a.candidate), key(a)).cmp(&(rank(&b.candidate), key(b)))
+    });
+    sightings.dedup_by_key(|sighting| sighting.candidate.order());
     // Beyond the limit of one file nothing is kept, so nothing is worked out for it.
     let mut of_file: HashMap<(u32, u32), usize> = HashMap::new();
-    let before = candidates.len();
-    candidates.retain(|candidate| {
+    let before = sightings.len();
+    sightings.retain(|Sighting { candidate, .. }| {
         let count = of_file.entry((candidate.rule, candidate.region)).or_default();
         *count += 1;
         *count <= limits.findings_per_file
     });
-    let more_in_file = (before - candidates.len()) as u64;
+    let more_in_file = (before - sightings.len()) as u64;
 
     let mut lines = Lines {
         bytes,
         start,
         last: (0, start, Tally::default()),
     };
-    let masks = secret_spans(&candidates);
-    let found = candidates
+    let found = sightings
         .into_iter()
-        .filter_map(|candidate| {
+        .filter_map(|sighting| {
+            let Sighting {
+                candidate,
+                within,
+                inner,
+            } = sighting;
             let span = cut.spans.get(candidate.region as usize)?;
             let region = span.span.start;
+            let (carrier, entry) = (span.carrier, span.entry);
+            if let Some(inner) = inner {
+                return Some(Found {
+                    region,
+                    before: Vec::new(),
+                    continued: false,
+                    candidate: LayerCandidate {
+                        candidate,
+                        carrier,
+                        entry,
+                        within,
+                        location: inner.location,
+                        companions: inner.companions,
+                        context: inner.context,
+                    },
+                });
+            }
             let location = |at: &std::ops::Range<u64>| Location {
                 length: at.end - at.start,
                 offset: at.start,
@@ -114,9 +152,9 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
                 before,
                 continued: region < start,
                 candidate: LayerCandidate {
-                    carrier: span.carrier,
-                    entry: span.entry,
-                    within: Chain::default(),
+                    carrier,
+                    entry,
+                    within,
                     location: location(&candidate.at),
                     companions: candidate
                         .companions
@@ -148,8 +186,42 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
         found,
         open,
         more_in_file,
+        is_partial: hidden.is_partial,
         lost_bytes: 0,
     }
+}
+
+/// A candidate, and how it is encoded where it is.
+struct Sighting {
+    candidate: Candidate,
+    within: Chain,
+    inner: Option<hidden::Inner>,
+}
+
+impl From<Candidate> for Sighting {
+    fn from(candidate: Candidate) -> Self {
+        Self {
+            candidate,
+            within: Chain::default(),
+            inner: None,
+        }
+    }
+}
+
+impl From<hidden::Hidden> for Sighting {
+    fn from(hidden: hidden::Hidden) -> Self {
+        Self {
+            candidate: hidden.candidate,
+            within: hidden.within,
+            inner: hidden.inner,
+        }
+    }
+}
+
+/// Orders candidates by place; of two equals the surer one is first.
+fn rank(candidate: &Candidate) -> impl Ord + use<'_> {
+    let confidence = std::cmp::Reverse(candidate.confidence);
+    (candidate.order(), confidence, &candidate.evidence)
 }
 
 /// Counts lines of a window; a place behind the last one asked for is counted from there.
@@ -188,6 +260,8 @@ pub(super) struct Merger<'a> {
     pub(super) candidates: Vec<LayerCandidate>,
     /// Candidates of one rule in one file beyond the limit.
     pub(super) more_in_file: u64,
+    /// Windows that hold more encoded text than was decoded.
+    pub(super) partial_windows: u64,
     /// Candidates beyond the limit of a layer.
     pub(super) over: u64,
     /// Bytes of windows whose search broke off.
@@ -205,6 +279,7 @@ impl<'a> Merger<'a> {
             of_entry: HashMap::new(),
             candidates: Vec::new(),
             more_in_file: 0,
+            partial_windows: 0,
             over: 0,
             lost_bytes: 0,
         }
@@ -223,6 +298,7 @@ impl<'a> Merger<'a> {
     fn append(&mut self, examined: Examined) {
         self.lost_bytes += examined.lost_bytes;
         self.more_in_file += examined.more_in_file;
+        self.partial_windows += u64::from(examined.is_partial);
         let earlier = |region: u64, continued: bool, open: Option<(u64, Tally)>| match open {
             Some((known, lines)) if continued && known == region => lines,
             _ => Tally::default(),
@@ -235,9 +311,8 @@ impl<'a> Merger<'a> {
                 continued,
             } = found;
             let base = earlier(region, continued, self.open);
-            let mut tallies = before.into_iter();
-            for location in std::iter::once(&mut candidate.location).chain(&mut candidate.companions) {
-                let tally = tallies.next().unwrap_or_default();
+            let locations = std::iter::once(&mut candidate.location).chain(&mut candidate.companions);
+            for (location, tally) in locations.zip(before) {
                 (location.line, location.column, location.column_utf16) =
                     base.then(tally).position(region, location.offset);
             }

@@ -8,6 +8,7 @@
 //! [`crate::scan`].
 
 mod hasher;
+mod hidden;
 mod merge;
 mod path_table;
 mod reader;

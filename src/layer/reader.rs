@@ -382,6 +382,13 @@ fn record(
         let detail = format!("{} candidates beyond the limit were dropped", merged.over);
         skip(Severeness::Incomplete, LimitHit::Findings.name(), None, detail);
     }
+    if merged.partial_windows > 0 {
+        let detail = format!(
+            "{} parts of this layer hold more encoded text than is decoded; it was searched as it stands",
+            merged.partial_windows
+        );
+        skip(Severeness::Opaque, LimitHit::EncodedText.name(), None, detail);
+    }
     if merged.more_in_file > 0 {
         let detail = format!(
             "{} more matches of a rule in a file that has many",

@@ -20,7 +20,9 @@ pub(super) fn read(text: &[u8]) -> Option<(usize, char)> {
         b'0'..=b'3' => {
             let digits: Option<u32> = [*sign, *rest.first()?, *rest.get(1)?]
                 .iter()
-                .try_fold(0, |value, &digit| Some(value * 8 + char::from(digit).to_digit(8)?));
+                .try_fold(0, |value, &digit| {
+                    Some(value * 8 + char::from(digit).to_digit(8)?)
+                });
             return char::from_u32(digits?).map(|character| (4, character));
         }
         _ => return None,

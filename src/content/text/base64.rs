@@ -126,13 +126,21 @@ fn begin(run: &[u8], is_cut: bool) -> Option<usize> {
             let Some(ahead) = run.get(from..).filter(|ahead| ahead.len() >= LEAST) else {
                 break;
             };
+            // Three bytes rule out most.
+            if !quad(&ahead[..4])
+                .is_some_and(|bytes| bytes.iter().all(|&byte| is_printable(byte) || byte == 0))
+            {
+                continue;
+            }
             let seen = look(ahead);
             if is_text(seen.bytes()) || is_utf16(seen.bytes()) {
                 let wide = is_utf16(seen.bytes());
                 let mut begin = from;
                 while begin >= 4
                     && let Some(bytes) = quad(&run[begin - 4..begin])
-                    && bytes.iter().all(|&byte| is_printable(byte) || (wide && byte == 0))
+                    && bytes
+                        .iter()
+                        .all(|&byte| is_printable(byte) || (wide && byte == 0))
                 {
                     begin -= 4;
                 }
@@ -204,8 +212,14 @@ mod tests {
     fn both_alphabets_are_read_with_padding_and_without() {
         for (encoded, encoding) in [
             (base64::prelude::BASE64_STANDARD.encode(PLAIN), Encoding::Base64),
-            (base64::prelude::BASE64_STANDARD_NO_PAD.encode(PLAIN), Encoding::Base64),
-            (base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(PLAIN), Encoding::Base64Url),
+            (
+                base64::prelude::BASE64_STANDARD_NO_PAD.encode(PLAIN),
+                Encoding::Base64,
+            ),
+            (
+                base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(PLAIN),
+                Encoding::Base64Url,
+            ),
         ] {
             let text = format!("x: {encoded}\n");
             let found = decoded(text.as_bytes(), false);
@@ -223,7 +237,10 @@ mod tests {
             let text = format!("{prefix}{encoded}");
             let found = decoded(text.as_bytes(), false);
             assert_eq!(found.len(), 1, "{prefix}");
-            let at = found[0].bytes.windows(PLAIN.len()).position(|window| window == PLAIN.as_bytes());
+            let at = found[0]
+                .bytes
+                .windows(PLAIN.len())
+                .position(|window| window == PLAIN.as_bytes());
             assert!(at.is_some_and(|at| at < 6), "{prefix}");
         }
     }

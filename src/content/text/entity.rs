@@ -24,8 +24,8 @@ fn number(digits: &[u8], radix: u32) -> Option<char> {
         return None;
     }
     // Seven digits at most, which no base makes too large for 32 bits.
-    let value = digits
-        .iter()
-        .try_fold(0_u32, |value, &digit| Some(value * radix + char::from(digit).to_digit(radix)?))?;
+    let value = digits.iter().try_fold(0_u32, |value, &digit| {
+        Some(value * radix + char::from(digit).to_digit(radix)?)
+    })?;
     char::from_u32(value)
 }

@@ -168,7 +168,11 @@ mod tests {
     #[test]
     fn escapes_of_invisible_and_foreign_characters_are_left_alone() {
         for text in [
-            r"\x00\x01\u4e2d\n\t\\", "%20%0A%d%s 100%", "&nbsp;&lt;p&gt;&unknown;&#0;&", r"C:\Users\x\u12", r"a\/ b",
+            r"\x00\x01\u4e2d\n\t\\",
+            "%20%0A%d%s 100%",
+            "&nbsp;&lt;p&gt;&unknown;&#0;&",
+            r"C:\Users\x\u12",
+            r"a\/ b",
         ] {
             assert_eq!(texts(text), [], "{text}");
         }

@@ -33,9 +33,14 @@ pub(super) fn codec(head: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// Whether `bytes` begin as compressed data does.
+pub fn is_compressed(bytes: &[u8]) -> bool {
+    codec(bytes).is_some()
+}
+
 /// Decompresses `bytes` where they are compressed, as far as `allowance` goes. `None` where they are not.
 ///
-/// *Cost*: a buffer of 256 KiB, and what the codec needs.
+/// *Cost*: a buffer of 256 KiB, and at most 8 MiB for the codec: what asks for more is no text of a configuration.
 pub fn inflate(bytes: &[u8], allowance: &mut Allowance, limits: &Limits) -> Option<Inflated> {
     let codec = codec(bytes)?;
     let mut inflated = Inflated {
@@ -57,7 +62,11 @@ pub fn inflate(bytes: &[u8], allowance: &mut Allowance, limits: &Limits) -> Opti
             }
         }
     } else {
-        let mut decoder = Decoder::open(bytes, limits).ok()?;
+        let limits = Limits {
+            zstd_window_log: limits.zstd_window_log.min(23),
+            ..limits.clone()
+        };
+        let mut decoder = Decoder::open(bytes, &limits).ok()?;
         let mut aside = Vec::new();
         loop {
             match decoder.step(&mut block, &mut aside) {
@@ -101,6 +110,9 @@ mod tests {
             let cut = inflate(&bytes[..bytes.len() / 2], &mut Allowance::new(1 << 20), &limits);
             assert!(cut.is_none_or(|cut| !cut.is_whole && text.as_bytes().starts_with(&cut.bytes)));
         }
-        assert_eq!(inflate(b"x\x9cplain", &mut Allowance::new(1 << 20), &Limits::default()), None);
+        assert_eq!(
+            inflate(b"x\x9cplain", &mut Allowance::new(1 << 20), &Limits::default()),
+            None
+        );
     }
 }

@@ -14,7 +14,7 @@ mod percent;
 mod runs;
 mod utf16;
 
-pub use inflate::{Inflated, inflate};
+pub use inflate::{Inflated, inflate, is_compressed};
 
 use std::ops::Range;
 
@@ -130,7 +130,7 @@ impl Places {
         lines.retain_mut(|line| {
             line.end = line.end.min(line.start + left);
             left -= line.len();
-            !line.is_empty()
+            line.start < line.end
         });
         Self::Units { lines, ratio }
     }
@@ -234,5 +234,6 @@ fn is_utf16(head: &[u8]) -> bool {
         *zeros == 0 && matches!(text, b' '..=b'~' | b'\t' | b'\n' | b'\r')
     };
     head.len() >= 8
-        && (head.chunks_exact(2).all(|unit| is_half(unit, 0)) || head.chunks_exact(2).all(|unit| is_half(unit, 1)))
+        && (head.chunks_exact(2).all(|unit| is_half(unit, 0))
+            || head.chunks_exact(2).all(|unit| is_half(unit, 1)))
 }
