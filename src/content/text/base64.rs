@@ -6,12 +6,16 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::runs::{self, Alphabet};
+use super::runs::{self, Runs};
 use super::{Allowance, Decoded, Encoding, Places, hex, is_text, is_utf16, is_worth};
 
-/// Both alphabets: which one it is shows later.
-const ALPHABET: Alphabet =
-    runs::alphabet(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_");
+/// Whether a byte is of one of the two alphabets: which one shows later. Comparisons
+/// become vector instructions, which a table does not; `+` and `/` differ in one bit.
+fn is_member(byte: u8) -> bool {
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let digit = byte.wrapping_sub(b'0') < 10;
+    letter | digit | (byte | 4 == b'/') | (byte == b'-') | (byte == b'_')
+}
 
 /// Characters of the shortest run: twelve bytes. Shorter ones hide no secret that could be told from a word.
 const LEAST: usize = 16;
@@ -43,16 +47,15 @@ const NONE: u8 = 0xff;
 
 /// Adds what the runs of base64, and of hex among them, decode to.
 pub(super) fn find(bytes: &[u8], is_cut: bool, allowance: &mut Allowance, out: &mut Vec<Decoded>) {
-    let mut from = 0;
-    while let Some(run) = runs::next(bytes, from, LEAST, &ALPHABET) {
-        from = run.end;
+    let mut runs = Runs::new(bytes, LEAST, is_member);
+    while let Some(run) = runs.next() {
         let found = out.len();
         hex::find(bytes, run.clone(), allowance, out);
         if out.len() == found {
             out.extend(read(bytes, run, is_cut, allowance));
         }
-        if out.len() > found {
-            from = out.last().map_or(from, |last| last.at.end.max(from));
+        if let Some(last) = out[found..].last() {
+            runs.skip_to(last.at.end);
         }
     }
 }
@@ -60,7 +63,7 @@ pub(super) fn find(bytes: &[u8], is_cut: bool, allowance: &mut Allowance, out: &
 fn read(bytes: &[u8], run: Range<usize>, is_cut: bool, allowance: &mut Allowance) -> Option<Decoded> {
     let is_cut = is_cut && run.start == 0;
     let skipped = begin(&bytes[run.clone()], is_cut)?;
-    let lines = runs::lines(bytes, run.start + skipped..run.end, is_cut, &ALPHABET);
+    let lines = runs::lines(bytes, run.start + skipped..run.end, is_cut, is_member);
     let length = lines.iter().map(Range::len).sum::<usize>();
     if !allowance.take(length / 4 * 3 + 3) {
         return None;
@@ -111,33 +114,24 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::URL_SAFE
 
 /// How many characters at the front of a run are not part of what is encoded: none where it begins with something worth
 /// searching. Else a name, a path or the letter of an escape is glued to its front, or its begin is out of sight, and
-/// the four possible alignments are tried further behind.
+/// the four possible alignments are tried in its middle.
 fn begin(run: &[u8], is_cut: bool) -> Option<usize> {
-    if !is_cut {
-        // Most runs are words and end here with their first byte.
-        if is_worth(look(run).bytes()) {
-            return Some(0);
-        }
+    if !is_cut && look(run).is_some_and(|seen| is_worth(seen.bytes())) {
+        return Some(0);
     }
-    let spots = [0, run.len() / 2, run.len() / 4 * 3];
+    let spots = [0, run.len() / 2];
     for spot in &spots[usize::from(!is_cut)..] {
         for phase in 0..4 {
             let from = spot + phase;
             let Some(ahead) = run.get(from..).filter(|ahead| ahead.len() >= LEAST) else {
                 break;
             };
-            // Three bytes rule out most.
-            if !quad(&ahead[..4])
-                .is_some_and(|bytes| bytes.iter().all(|&byte| is_printable(byte) || byte == 0))
-            {
-                continue;
-            }
-            let seen = look(ahead);
-            if is_text(seen.bytes()) || is_utf16(seen.bytes()) {
-                let wide = is_utf16(seen.bytes());
+            let Some(seen) = look(ahead) else { continue };
+            let wide = is_utf16(seen.bytes());
+            if wide || is_text(seen.bytes()) {
                 let mut begin = from;
                 while begin >= 4
-                    && let Some(bytes) = quad(&run[begin - 4..begin])
+                    && let Some(bytes) = run[..begin].last_chunk::<4>().and_then(quad)
                     && bytes
                         .iter()
                         .all(|&byte| is_printable(byte) || (wide && byte == 0))
@@ -167,29 +161,42 @@ impl Look {
     }
 }
 
-fn look(run: &[u8]) -> Look {
+/// `None` where that is neither text nor compressed: for most runs, which are words, the first three bytes tell.
+fn look(run: &[u8]) -> Option<Look> {
     let mut look = Look {
         bytes: [0; LOOK / 4 * 3],
         length: 0,
     };
-    for four in run.chunks_exact(4).take(LOOK / 4) {
-        let Some(bytes) = quad(four) else { break };
+    let is_wrong = |&byte: &u8| byte != 0 && byte < 0x80 && !is_printable(byte);
+    let mut is_packed = false;
+    for four in run.as_chunks::<4>().0.iter().take(LOOK / 4) {
+        let bytes = quad(four)?;
+        if look.length == 0 {
+            // Bytes that begin no character of UTF-8, but for a byte order mark.
+            is_packed = matches!(
+                bytes,
+                [0x1f, 0x8b, _] | [0x28, 0xb5, _] | [0x78, ..] | [0xfd, b'7', _]
+            );
+            if !is_packed && matches!(bytes[0], 0x80..=0xc1 | 0xf5..=0xfd) {
+                return None;
+            }
+        }
+        if !is_packed && bytes.iter().any(is_wrong) {
+            return None;
+        }
         look.bytes[look.length..look.length + 3].copy_from_slice(&bytes);
         look.length += 3;
     }
-    look
+    Some(look)
 }
 
 /// Three bytes from four characters.
-fn quad(four: &[u8]) -> Option<[u8; 3]> {
-    let mut bits = 0_u32;
-    for &character in four {
-        let sextet = SEXTETS[character as usize];
-        if sextet == NONE {
-            return None;
-        }
-        bits = bits << 6 | u32::from(sextet);
+fn quad(four: &[u8; 4]) -> Option<[u8; 3]> {
+    let [a, b, c, d] = four.map(|character| u32::from(SEXTETS[character as usize]));
+    if (a | b | c | d) == u32::from(NONE) {
+        return None;
     }
+    let bits = a << 18 | b << 12 | c << 6 | d;
     let [_, bytes @ ..] = bits.to_be_bytes();
     Some(bytes)
 }

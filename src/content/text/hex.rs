@@ -3,23 +3,28 @@
 
 use std::ops::Range;
 
-use super::runs::{self, Alphabet};
+use super::runs::{self, Runs};
 use super::{Allowance, Decoded, Encoding, Places, is_worth};
 
-const ALPHABET: Alphabet = runs::alphabet(b"0123456789abcdefABCDEF");
+fn is_digit(byte: u8) -> bool {
+    (byte | 0x20).wrapping_sub(b'a') < 6 || byte.wrapping_sub(b'0') < 10
+}
 
 /// Digits of the shortest run: sixteen bytes.
 const LEAST: usize = 32;
 
 /// Adds what the runs of digits in `run` decode to, which is a run of a larger alphabet.
 pub(super) fn find(bytes: &[u8], run: Range<usize>, allowance: &mut Allowance, out: &mut Vec<Decoded>) {
-    let mut from = run.start;
-    while let Some(digits) = runs::next(&bytes[..run.end], from, LEAST, &ALPHABET) {
-        from = digits.end;
+    if run.len() < LEAST {
+        return;
+    }
+    let mut runs = Runs::new(&bytes[run.clone()], LEAST, is_digit);
+    while let Some(digits) = runs.next() {
+        let digits = run.start + digits.start..run.start + digits.end;
         let Some(odd) = (0..2).find(|odd| is_worth(&look(&bytes[digits.start + odd..digits.end]))) else {
             continue;
         };
-        let lines = runs::lines(bytes, digits.start + odd..digits.end, false, &ALPHABET);
+        let lines = runs::lines(bytes, digits.start + odd..digits.end, false, is_digit);
         let length = lines.iter().map(Range::len).sum::<usize>();
         if !allowance.take(length / 2) {
             return;
@@ -32,16 +37,13 @@ pub(super) fn find(bytes: &[u8], run: Range<usize>, allowance: &mut Allowance, o
         let decoded: Vec<u8> = text.chunks_exact(2).filter_map(pair).collect();
         let places = Places::units(lines, length / 2 * 2, (2, 1));
         let at = places.extent();
-        from = from.max(at.end);
+        runs.skip_to(at.end - run.start);
         out.push(Decoded {
             at,
             encoding: Encoding::Hex,
             bytes: decoded,
             places,
         });
-        if from > run.end {
-            return;
-        }
     }
 }
 

@@ -15,8 +15,8 @@ const EVEN: u64 = u64::from_le_bytes([0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0]);
 /// eight bytes.
 pub(super) fn find(bytes: &[u8], allowance: &mut Allowance, out: &mut Vec<Decoded>) {
     let mut from = 0;
-    for (number, eight) in bytes.chunks_exact(8).enumerate() {
-        let word = u64::from_le_bytes(eight.try_into().expect("chunks of eight"));
+    for (number, eight) in bytes.as_chunks::<8>().0.iter().enumerate() {
+        let word = u64::from_le_bytes(*eight);
         // Every other byte zero, and the others not all.
         if (word & EVEN == 0) == (word & !EVEN == 0) {
             continue;
