@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::content::text::{self, Allowance, Decoded, Inflated};
-use crate::engine::{Candidate, Matcher, Place, Regions, Scratch, Window};
+use crate::engine::{Candidate, MAX_MATCH, Matcher, Place, Regions, Scratch, Window};
 use crate::limits::Limits;
 use crate::tar::RegionKind;
 use crate::text::Location;
@@ -19,6 +19,8 @@ use super::window::Cut;
 #[derive(Default)]
 pub(super) struct Searched {
     pub(super) found: Vec<Hidden>,
+    /// What must not be shown of the layer: the encoded texts.
+    pub(super) masks: Vec<Range<u64>>,
     /// Whether more was encoded than may be decoded, or went on behind the window.
     pub(super) is_partial: bool,
 }
@@ -30,8 +32,8 @@ pub(super) struct Hidden {
     pub(super) candidate: Candidate,
     /// How it is encoded.
     pub(super) within: Chain,
-    /// What must not be shown of the layer: the encoded text.
-    pub(super) masks: Vec<Range<u64>>,
+    /// The encoded texts it and its companions stand in, each as a whole where nothing of it is readable.
+    extents: Vec<Range<u64>>,
     /// Where it is in the stream that was decompressed, where there is one.
     pub(super) inner: Option<Inner>,
 }
@@ -82,14 +84,17 @@ pub(super) fn search(
         search.level(text, span.span.start < start, None);
     }
     searched.is_partial |= allowance.is_spent();
+    // The candidates as they stand are in order, and none is longer than a match.
+    let overlaps = |extent: &Range<u64>, confidence| {
+        let from = raw.partition_point(|raw| raw.at.start + MAX_MATCH as u64 <= extent.start);
+        raw[from..]
+            .iter()
+            .take_while(|raw| raw.at.start < extent.end)
+            .any(|raw| raw.at.end > extent.start && raw.confidence >= confidence)
+    };
     searched.found.retain(|hidden| {
-        !raw.iter().any(|raw| {
-            raw.confidence >= hidden.candidate.confidence
-                && hidden
-                    .masks
-                    .iter()
-                    .any(|mask| raw.at.start < mask.end && mask.start < raw.at.end)
-        })
+        let confidence = hidden.candidate.confidence;
+        !hidden.extents.iter().any(|extent| overlaps(extent, confidence))
     });
     searched
 }
@@ -251,7 +256,7 @@ impl Search<'_> {
     }
 
     /// Leads a candidate back to where it is encoded; `None` where it is not encoded, or for another window to tell.
-    fn place(&self, mut candidate: Candidate, parts: &[Part<'_>]) -> Option<Hidden> {
+    fn place(&mut self, mut candidate: Candidate, parts: &[Part<'_>]) -> Option<Hidden> {
         let spans: Vec<Range<u64>> = std::iter::once(&candidate.at)
             .chain(candidate.companions.iter().map(|companion| &companion.at))
             .cloned()
@@ -264,21 +269,34 @@ impl Search<'_> {
                 .find(|part| part.at.start <= span.start && span.end <= part.at.end)?;
             placed.push((part.way, span.start - part.at.start..span.end - part.at.start));
         }
-        let in_layer = |at: Range<usize>| self.start + at.start as u64..self.start + at.end as u64;
-        let mut masks = Vec::new();
+        let start = self.start;
+        let in_layer = |at: Range<usize>| start + at.start as u64..start + at.end as u64;
+        let mut extents = Vec::new();
         let mut inner_masks = Vec::new();
         let mut places = Vec::new();
         for (way, span) in &placed {
-            let (place, stream) = way.place(span.clone());
-            let shown = way.masks(span.clone());
-            masks.extend(shown.in_region.into_iter().map(in_layer));
-            inner_masks.extend(
-                shown
-                    .in_stream
-                    .into_iter()
-                    .map(|at| at.start as u64..at.end as u64),
-            );
-            places.push((place, stream));
+            places.push(way.place(span.clone()));
+            let mut shown = way.shown(span.clone());
+            if let Some(outer) = shown.stream.and_then(|stream| stream.outer) {
+                inner_masks.push(shown.extent.start as u64..shown.extent.end as u64);
+                shown = outer.shown(0..0);
+            }
+            while let Some(outer) = shown.stream.and_then(|stream| stream.outer) {
+                shown = outer.shown(0..0);
+            }
+            let extent = in_layer(shown.extent.clone());
+            // Of many candidates in one text the lines are told once.
+            if self
+                .searched
+                .masks
+                .last()
+                .is_none_or(|last| last.end != extent.end)
+            {
+                self.searched
+                    .masks
+                    .extend(shown.lines().into_iter().map(in_layer));
+            }
+            extents.push(extent);
         }
         let way = placed.first()?.0;
         let at = |(place, stream): &(Range<usize>, Option<&Way<'_>>)| match stream {
@@ -310,7 +328,7 @@ impl Search<'_> {
                 context: Vec::new(),
                 masks: inner_masks,
             }),
-            masks,
+            extents,
             candidate,
         })
     }
@@ -353,10 +371,35 @@ fn name_of<'b>(bytes: &'b [u8], piece: &Decoded) -> Option<&'b [u8]> {
     Some(&head[start..]).filter(|name| !name.is_empty())
 }
 
-/// What of a layer and of a stream in it must not be shown.
-struct Masks {
-    in_region: Vec<Range<usize>>,
-    in_stream: Vec<Range<usize>>,
+/// What shows a part of a text.
+struct Shown<'p> {
+    /// Where it is, in a stream or in the region.
+    extent: Range<usize>,
+    /// The text of which nothing is readable and that is all of the extent, where there is one.
+    opaque: Option<&'p Way<'p>>,
+    stream: Option<&'p Way<'p>>,
+}
+
+impl Shown<'_> {
+    /// The lines of the extent, without what folds them.
+    fn lines(&self) -> Vec<Range<usize>> {
+        match self.opaque {
+            Some(Way {
+                step: Step::Decoded(decoded),
+                outer,
+                ..
+            }) => {
+                let lines = decoded.lines().into_iter();
+                lines
+                    .map(|line| match outer {
+                        Some(outer) => outer.place(line).0,
+                        None => line,
+                    })
+                    .collect()
+            }
+            _ => vec![self.extent.clone()],
+        }
+    }
 }
 
 impl<'p> Way<'p> {
@@ -398,29 +441,37 @@ impl<'p> Way<'p> {
         stream.map_or(at, Way::extent)
     }
 
-    /// What would show a part of the text: all of the outermost run in which nothing is readable, else the part itself.
-    fn masks(&self, part: Range<usize>) -> Masks {
-        let mut masks = Masks {
-            in_region: vec![part],
-            in_stream: Vec::new(),
-        };
+    /// What would show a part of the text: all of the outermost text of which nothing is readable, else the part itself.
+    fn shown(&'p self, part: Range<usize>) -> Shown<'p> {
+        let mut opaque = None;
         let mut next = Some(self);
+        let mut stream = None;
         while let Some(way) = next {
             match way.step {
-                Step::Decoded(decoded) if decoded.encoding.is_opaque() => masks.in_region = decoded.lines(),
-                Step::Decoded(decoded) => {
-                    for mask in &mut masks.in_region {
-                        *mask = decoded.source(mask.clone());
-                    }
+                Step::Decoded(decoded) if decoded.encoding.is_opaque() => opaque = Some((way, decoded)),
+                Step::Decoded(_) => {}
+                Step::Inflated(_) => {
+                    stream = Some(way);
+                    break;
                 }
-                Step::Inflated(_) if masks.in_stream.is_empty() => {
-                    masks.in_stream = std::mem::take(&mut masks.in_region);
-                }
-                Step::Inflated(_) => {}
             }
             next = way.outer;
         }
-        masks
+        let extent = match opaque {
+            Some((
+                Way {
+                    outer: Some(outer), ..
+                },
+                decoded,
+            )) => outer.place(decoded.at.clone()).0,
+            Some((_, decoded)) => decoded.at.clone(),
+            None => self.place(part).0,
+        };
+        Shown {
+            extent,
+            opaque: opaque.map(|(way, _)| way),
+            stream,
+        }
     }
 }
 

@@ -70,18 +70,13 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
     candidates.dedup_by_key(|candidate| candidate.order());
     let hidden = hidden::search(cut, matcher, scratch, limits, &candidates);
     let mut masks = secret_spans(&candidates);
-    masks.extend(
-        hidden
-            .found
-            .iter()
-            .flat_map(|hidden| hidden.masks.iter().cloned()),
-    );
+    masks.extend(hidden.masks);
     let mut sightings: Vec<Sighting> = candidates.into_iter().map(Sighting::from).collect();
     sightings.extend(hidden.found.into_iter().map(Sighting::from));
     // Of two ways to the same text the shorter one is told.
     sightings.sort_by(|a, b| {
-        let key = |sighting: &Sighting| (sighting.within.links().len(), sighting.within.clone());
-        (rank(&a.candidate), key(a)).cmp(&(rank(&b.candidate), key(b)))
+        let (way, other) = (a.within.links(), b.within.links());
+        (rank(&a.candidate), way.len(), way).cmp(&(rank(&b.candidate), other.len(), other))
     });
     sightings.dedup_by_key(|sighting| sighting.candidate.order());
     // Beyond the limit of one file nothing is kept, so nothing is worked out for it.
