@@ -264,9 +264,11 @@ impl Search<'_> {
         let mut placed = Vec::new();
         for span in spans {
             let span = span.start as usize..span.end as usize;
-            let part = parts
-                .iter()
-                .find(|part| part.at.start <= span.start && span.end <= part.at.end)?;
+            let behind = parts.partition_point(|part| part.at.start <= span.start);
+            let part = &parts[behind.checked_sub(1)?];
+            if span.end > part.at.end {
+                return None;
+            }
             placed.push((part.way, span.start - part.at.start..span.end - part.at.start));
         }
         let start = self.start;

@@ -150,15 +150,19 @@ impl Places {
     }
 }
 
-/// Where the character with this number stands; the end of the last line where there is none.
-fn place_in(lines: &[Range<usize>], mut number: usize) -> usize {
-    for line in lines {
-        if number < line.len() {
-            return line.start + number;
-        }
-        number -= line.len();
+/// Where the character with this number stands; the end of the last line where there is none. Between the first line and
+/// the last all have one length.
+fn place_in(lines: &[Range<usize>], number: usize) -> usize {
+    let Some(first) = lines.first() else { return 0 };
+    let Some(behind) = number.checked_sub(first.len()) else {
+        return first.start + number;
+    };
+    let width = lines.get(1).map_or(1, Range::len).max(1);
+    let line = lines.get(1 + behind / width);
+    match line.filter(|line| behind % width < line.len()) {
+        Some(line) => line.start + behind % width,
+        None => lines.last().map_or(0, |line| line.end),
     }
-    lines.last().map_or(0, |line| line.end)
 }
 
 /// How many bytes may be decoded.
