@@ -46,6 +46,10 @@ pub struct Limits {
     /// Bytes of one gzip header field that are handed over at a time, 64 KiB at most; the next ones follow, so
     /// none is lost.
     pub gzip_field_bytes: usize,
+    /// Findings of one rule in one file; the rest is counted ([`LimitHit::FindingsPerFile`]).
+    pub findings_per_file: usize,
+    /// Findings of one image; the rest is counted ([`LimitHit::Findings`]).
+    pub findings: usize,
     /// Bytes of encoded text that are decoded in one window of a layer, over all levels. 8 MiB, eight times what is new
     /// in a window: text shrinks when it is decoded, so only compressed data gets there; the rest is searched as it is
     /// ([`LimitHit::EncodedText`]).
@@ -53,10 +57,6 @@ pub struct Limits {
     /// Encodings inside each other that are looked through. Four: a Helm release in a Kubernetes Secret is base64 of
     /// base64, and holds files in base64 again; one more for what quotes it.
     pub encoding_depth: usize,
-    /// Findings of one rule in one file; the rest is counted ([`LimitHit::FindingsPerFile`]).
-    pub findings_per_file: usize,
-    /// Findings of one image; the rest is counted ([`LimitHit::Findings`]).
-    pub findings: usize,
     /// Columns of one line of context around a finding.
     pub snippet_columns: usize,
     /// Time to establish a TCP connection.
@@ -105,10 +105,10 @@ impl Default for Limits {
             image_bytes: 256 * GIB,
             zstd_window_log: 27,
             gzip_field_bytes: 64 * KIB as usize,
-            encoded_bytes: 8 * MIB as usize,
-            encoding_depth: 4,
             findings_per_file: 100,
             findings: 50_000,
+            encoded_bytes: 8 * MIB as usize,
+            encoding_depth: 4,
             snippet_columns: 120,
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),

@@ -322,7 +322,7 @@ fn no_report_shows_the_secret_or_what_encodes_it() {
     ];
     let members = forms.iter().enumerate().map(|(number, form)| {
         file(
-            &format!("etc/{number}.yaml"),
+            format!("etc/{number}.yaml"),
             format!("a: 1\nb: 2\nvalue: {form}\nc: 3\nd: 4\n"),
         )
     });
@@ -448,7 +448,7 @@ fn every_example_of_every_rule_is_found_encoded_as_it_is_found_plain() {
                 let text = String::from_utf8(example.expand(7).unwrap()).unwrap();
                 let path = example.path.as_deref().unwrap_or("app/config");
                 // A folder of its own for each: pairs are not joined across them.
-                members.push(file(&format!("{}-{number}/{path}", rule.id), encode(&text)));
+                members.push(file(format!("{}-{number}/{path}", rule.id), encode(&text)));
             }
         }
         let found = found(members).into_iter();

@@ -1,4 +1,4 @@
-//! What is inside bytes: compressed streams and encoded text here, nested archives with them. Knows no layers.
+//! What is inside bytes: compressed streams here, nested archives and encoded text with them. Knows no layers.
 
 pub mod decode;
 pub mod text;
