@@ -46,6 +46,25 @@ pub struct Limits {
     /// Bytes of one gzip header field that are handed over at a time, 64 KiB at most; the next ones follow, so
     /// none is lost.
     pub gzip_field_bytes: usize,
+    /// Bytes of an archive inside a layer that is held in memory because its directory stands at its end, or because
+    /// it stands in another one. 64 MiB: nearly all jars and wheels; larger ones, if they cannot be read from
+    /// front to back, are opaque ([`LimitHit::RandomAccess`]).
+    pub archive_bytes: u64,
+    /// Bytes of archives that wait to be opened or are being opened, over all layers of a scan. Only readers wait.
+    pub archives_in_flight_bytes: u64,
+    /// Steps into nested content: a member and a decompressed stream are one each. 8: a package in an image in an
+    /// archive takes six; deeper content is searched as it stands ([`LimitHit::ArchiveDepth`]).
+    pub archive_depth: usize,
+    /// Members of one file of a layer, over all archives in it ([`LimitHit::ArchiveMembers`]).
+    pub archive_members: u64,
+    /// Bytes that the archives of one layer may expand to ([`LimitHit::ArchiveBytes`]).
+    pub archive_expanded_bytes: u64,
+    /// How many times its own size a file may expand to, once it is past
+    /// [`Limits::archive_ratio_from_bytes`]. Deflate reaches 1,032 to 1 at most, real archives a tenth of it
+    /// ([`LimitHit::ArchiveRatio`]).
+    pub archive_ratio: u64,
+    /// Expanded bytes of one file below which any ratio is fine.
+    pub archive_ratio_from_bytes: u64,
     /// Findings of one rule in one file; the rest is counted ([`LimitHit::FindingsPerFile`]).
     pub findings_per_file: usize,
     /// Findings of one image; the rest is counted ([`LimitHit::Findings`]).
@@ -105,6 +124,13 @@ impl Default for Limits {
             image_bytes: 256 * GIB,
             zstd_window_log: 27,
             gzip_field_bytes: 64 * KIB as usize,
+            archive_bytes: 64 * MIB,
+            archives_in_flight_bytes: 64 * MIB,
+            archive_depth: 8,
+            archive_members: 1_000_000,
+            archive_expanded_bytes: 8 * GIB,
+            archive_ratio: 1000,
+            archive_ratio_from_bytes: 256 * MIB,
             findings_per_file: 100,
             findings: 50_000,
             encoded_bytes: 8 * MIB as usize,
@@ -130,6 +156,14 @@ impl Default for Limits {
 /// Which cap was met. The name in reports is the kebab-case form of the variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LimitHit {
+    /// The archives of a layer expand to more bytes than allowed.
+    ArchiveBytes,
+    /// Archives are nested deeper than allowed.
+    ArchiveDepth,
+    /// The archives of a file have more members than allowed.
+    ArchiveMembers,
+    /// The archives of a file expand to more than its size explains.
+    ArchiveRatio,
     /// A JSON document is larger than allowed.
     Document,
     /// A part of a layer holds more encoded text than is decoded.
@@ -156,6 +190,8 @@ pub enum LimitHit {
     Names,
     /// A path is longer than allowed.
     Path,
+    /// An archive that must be held in memory to be read is larger than allowed.
+    RandomAccess,
     /// A sparse member has more data runs than allowed.
     SparseRuns,
     /// The extended header of a tar member is larger than allowed.
@@ -168,6 +204,10 @@ impl LimitHit {
     /// The name used in reports.
     pub fn name(self) -> &'static str {
         match self {
+            Self::ArchiveBytes => "archive-bytes",
+            Self::ArchiveDepth => "archive-depth",
+            Self::ArchiveMembers => "archive-members",
+            Self::ArchiveRatio => "archive-ratio",
             Self::Document => "document-size",
             Self::EncodedText => "encoded-text",
             Self::Entries => "entries",
@@ -181,6 +221,7 @@ impl LimitHit {
             Self::Manifests => "manifests",
             Self::Names => "names",
             Self::Path => "path",
+            Self::RandomAccess => "needs-random-access",
             Self::SparseRuns => "sparse-runs",
             Self::TarHeader => "tar-header",
             Self::ZstdWindow => "zstd-window",

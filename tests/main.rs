@@ -18,6 +18,8 @@ mod engine;
 mod hidden_text;
 /// Who may import whom.
 mod layering;
+/// Archives inside layers, and archives in those.
+mod nested;
 /// What the README shows is what the program does.
 mod readme;
 /// Registries: real ones, and one that misbehaves on command.

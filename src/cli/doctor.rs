@@ -168,6 +168,13 @@ fn limits(limits: &Limits) -> Vec<Row> {
         image_bytes,
         zstd_window_log,
         gzip_field_bytes,
+        archive_bytes,
+        archives_in_flight_bytes,
+        archive_depth,
+        archive_members,
+        archive_expanded_bytes,
+        archive_ratio,
+        archive_ratio_from_bytes,
         findings_per_file,
         findings,
         encoded_bytes,
@@ -204,6 +211,17 @@ fn limits(limits: &Limits) -> Vec<Row> {
         size("an attestation", attestation_bytes),
         row("manifests of a target", manifests),
         row("indexes inside of indexes", index_depth),
+        size("archives of a layer, expanded", archive_expanded_bytes),
+        row(
+            "a file's archives, expanded to its size",
+            format!(
+                "{archive_ratio} to 1 beyond {}",
+                text::bytes(archive_ratio_from_bytes)
+            ),
+        ),
+        size("an archive in memory", archive_bytes),
+        row("archives inside of archives", archive_depth),
+        row("members of a file's archives", archive_members),
         row("findings of an image", findings),
         row("findings of a rule in a file", findings_per_file),
         size("encoded text of 1 MiB, decoded", encoded_bytes as u64),
@@ -222,6 +240,7 @@ fn limits(limits: &Limits) -> Vec<Row> {
         size("the answer of a token server", token_bytes),
         size("the answer to a failed request", error_bytes),
         size("decompressed data in memory", in_flight_bytes),
+        size("archives in memory", archives_in_flight_bytes),
     ]
 }
 

@@ -1,4 +1,5 @@
-//! What is inside bytes: compressed streams here, nested archives and encoded text with them. Knows no layers.
+//! What is inside bytes: compressed streams, archives, and encoded text with them. Knows no layers.
 
+pub mod archive;
 pub mod decode;
 pub mod text;

@@ -9,6 +9,8 @@ pub struct Coverage {
     pub scanned_bytes: u64,
     /// Those that were not, by the sum of [`Skip::bytes`] where known.
     pub skipped_bytes: u64,
+    /// Bytes that archives inside layers expanded to. They were searched besides, and are in none of the sums above.
+    pub expanded_bytes: u64,
     /// What was not read, not verified or not opened.
     pub skips: Vec<Skip>,
 }

@@ -7,9 +7,11 @@
 //! What depends on the image (life, pairs across layers, severity) is not computed here: see [`crate::resolve`] and
 //! [`crate::scan`].
 
+mod bodies;
 mod hasher;
 mod hidden;
 mod merge;
+mod nested;
 mod path_table;
 mod reader;
 mod record;

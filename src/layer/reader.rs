@@ -1,20 +1,24 @@
 //! Reads one layer from its first to its last byte.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Scope;
 
 use crate::content::decode::{AsideKind, Codec, DecodeError, Decoder, Step};
 use crate::engine::{Candidate, Matcher, Scratch};
 use crate::limits::{Budget, LimitHit, Limits};
 use crate::oci::{Algorithm, DiffId, Digest};
 use crate::tar::Oddity;
+use crate::text;
 
+use super::bodies::{Bodies, Content};
 use super::hasher::{self, Piece, Tee};
 use super::merge::{Examined, Merger, examine};
+use super::nested::{self, Inner, Openings};
 use super::record::{Carrier, LayerCandidate, LayerRecord, LayerSkip, Severeness};
 use super::window::{BufferPool, Cut, Framed, WINDOW, Windower};
 
@@ -38,12 +42,14 @@ impl Progress for Silent {}
 
 /// What all layers of a scan are read with.
 pub struct LayerReader<'a> {
-    matcher: &'a Matcher,
-    limits: &'a Limits,
+    pub(super) matcher: &'a Matcher,
+    pub(super) limits: &'a Limits,
     budget: &'a Budget,
+    /// Of archives; apart from that of windows, so that who holds one cannot wait for the other in a circle.
+    archives: Arc<Budget>,
     pool: &'a rayon::ThreadPool,
-    cancelled: &'a AtomicBool,
-    buffers: Arc<BufferPool>,
+    pub(super) cancelled: &'a AtomicBool,
+    pub(super) buffers: Arc<BufferPool>,
     scratches: Mutex<Vec<Scratch>>,
 }
 
@@ -71,6 +77,7 @@ impl<'a> LayerReader<'a> {
             matcher,
             limits,
             budget,
+            archives: Arc::new(Budget::new(limits.archives_in_flight_bytes)),
             pool,
             cancelled,
             buffers: Arc::default(),
@@ -83,14 +90,18 @@ impl<'a> LayerReader<'a> {
     /// Never fails: what goes wrong on the way is a skip of the record, and what was found before it is kept. Memory:
     /// about 8 MiB for the layer itself, and what the scan's budget allows in flight.
     pub fn read(&self, blob: &mut (dyn Read + Send), claims: Claims, progress: &dyn Progress) -> LayerRecord {
-        std::thread::scope(|scope| {
+        let merger = Mutex::new(Merger::new(self.limits));
+        let openings = Mutex::new(Openings::new(self.limits));
+        let (read, framed, stored_bytes, digests) = std::thread::scope(|scope| {
             let (sender, hasher) =
                 hasher::start(scope, claims.digest, claims.diff_id.unwrap_or(Algorithm::Sha256));
-            let merger = Mutex::new(Merger::new(self.limits));
             let limit = claims.size.map_or(u64::MAX, |size| size.saturating_add(1));
             let mut pass = Pass {
                 reader: self,
                 merger: &merger,
+                openings: &openings,
+                opened: 0,
+                threads: scope,
                 sender: sender.clone(),
                 progress,
                 skips: Vec::new(),
@@ -117,19 +128,16 @@ impl<'a> LayerReader<'a> {
             let stored_bytes = tee.count;
             drop(tee);
             let read = pass.outcome();
-            let merged = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
-            record(
-                self.matcher,
-                read,
-                framed,
-                merged,
-                stored_bytes,
-                hasher.join().ok(),
-            )
-        })
+            (read, framed, stored_bytes, hasher.join().ok())
+        });
+        let merged = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let opened = openings.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut record = record(self.matcher, read, framed, merged, stored_bytes, digests);
+        add_opened(&mut record, opened);
+        record
     }
 
-    fn search(&self, cut: &Cut, merger: &Mutex<Merger<'_>>) {
+    pub(super) fn search(&self, cut: &Cut, merger: &Mutex<Merger<'_>>) {
         let scratch = self
             .scratches
             .lock()
@@ -152,9 +160,13 @@ impl<'a> LayerReader<'a> {
 }
 
 /// One layer on its way.
-struct Pass<'r, 'a> {
+struct Pass<'r, 'a, 't, 'e> {
     reader: &'r LayerReader<'a>,
     merger: &'r Mutex<Merger<'a>>,
+    openings: &'r Mutex<Openings<'a>>,
+    /// Archives that were given to be opened.
+    opened: u64,
+    threads: &'t Scope<'t, 'e>,
     sender: SyncSender<Piece>,
     progress: &'r dyn Progress,
     skips: Vec<LayerSkip>,
@@ -167,15 +179,19 @@ struct Pass<'r, 'a> {
     ended: bool,
 }
 
-impl<'r, 'a: 'r> Pass<'r, 'a> {
+impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
     fn run<'scope>(&mut self, tee: &mut Tee<&mut (dyn Read + Send)>, tasks: &rayon::Scope<'scope>) -> Framed
     where
         'r: 'scope,
     {
-        let mut windower = Windower::tar(&self.reader.buffers, self.reader.limits);
+        let limits = self.reader.limits;
+        let bodies = Bodies::of_layer(limits.archive_bytes, Arc::clone(&self.reader.archives));
+        let mut windower = Windower::tar(&self.reader.buffers, limits, bodies);
         if let Err(error) = self.decode(tee, &mut windower, tasks) {
             self.lose_to(&error, tee);
         }
+        windower.end_bodies();
+        self.open_archives(&mut windower, tasks);
         let (cut, framed) = windower.finish();
         self.hand_over(cut, tasks);
         framed
@@ -207,6 +223,7 @@ impl<'r, 'a: 'r> Pass<'r, 'a> {
                 Step::Data(count) => {
                     self.decoded_bytes += count as u64;
                     windower.advance(count);
+                    self.open_archives(windower, tasks);
                     if windower.is_full() {
                         let cut = windower.cut();
                         self.hand_over(cut, tasks);
@@ -240,6 +257,25 @@ impl<'r, 'a: 'r> Pass<'r, 'a> {
                     "the scan was ended before the layer was read".to_owned(),
                 );
                 return Ok(());
+            }
+        }
+    }
+
+    /// Has the archives opened that have passed since the last time.
+    fn open_archives<'scope>(&mut self, windower: &mut Windower, tasks: &rayon::Scope<'scope>)
+    where
+        'r: 'scope,
+    {
+        let (reader, openings) = (self.reader, self.openings);
+        for body in windower.bodies() {
+            let number = self.opened;
+            self.opened += 1;
+            if let Content::Pieces(_) = body.content {
+                // It waits for what this thread reads, which no task of the pool may do.
+                self.threads
+                    .spawn(move || nested::open(reader, number, body, openings));
+            } else {
+                tasks.spawn(move |_| nested::open(reader, number, body, openings));
             }
         }
     }
@@ -416,12 +452,72 @@ fn record(
         candidates,
         more_candidates: merged.more_in_file,
         aside_bytes: read.aside_bytes,
+        expanded_bytes: 0,
         skips: read.skips,
     }
 }
 
+/// Adds what the archives of the layer gave.
+fn add_opened(record: &mut LayerRecord, mut opened: Openings<'_>) {
+    let mut skip = |severeness, reason, detail: String| {
+        record.skips.push(LayerSkip {
+            severeness,
+            reason,
+            bytes: None,
+            detail,
+        });
+    };
+    let more = opened.opaque.split_off(opened.opaque.len().min(MOST_OPAQUE));
+    for opaque in opened.opaque {
+        let path = record.paths.row(opaque.entry).map_or(&b""[..], |row| row.path);
+        let detail = format!("`{}{}`: {}", text::escape(path), opaque.within, opaque.why);
+        skip(Severeness::Opaque, opaque.reason, detail);
+    }
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for opaque in more {
+        *counts.entry(opaque.reason).or_default() += 1;
+    }
+    for (reason, count) in counts {
+        skip(
+            Severeness::Opaque,
+            reason,
+            format!("{count} more files of this layer"),
+        );
+    }
+    if opened.interrupted {
+        let detail = "the scan was ended before all archives in the layer were searched".to_owned();
+        skip(Severeness::Incomplete, "interrupted", detail);
+    }
+    if opened.lost_bytes > 0 {
+        let detail = "an internal error ended the search of archives in this layer".to_owned();
+        skip(Severeness::Incomplete, "panic", detail);
+    }
+    if opened.over > 0 {
+        let detail = format!(
+            "{} candidates in archives beyond the limit were dropped",
+            opened.over
+        );
+        skip(Severeness::Incomplete, LimitHit::Findings.name(), detail);
+    }
+    if opened.more_in_file > 0 {
+        let detail = format!(
+            "{} more matches of a rule in a member of an archive that has many",
+            opened.more_in_file
+        );
+        skip(Severeness::Note, LimitHit::FindingsPerFile.name(), detail);
+    }
+    let inner = Inner::of(&opened.candidates);
+    record.candidates.retain(|found| !inner.has(found));
+    record.candidates.append(&mut opened.candidates);
+    record.more_candidates += opened.more_in_file;
+    record.expanded_bytes = opened.expanded_bytes;
+}
+
+/// Files of one layer that could not be opened and are listed by name; of the rest it is told how many there are.
+const MOST_OPAQUE: usize = 1000;
+
 /// The candidates of one stream that say something of their own, in order of their place.
-fn settled(matcher: &Matcher, mut located: Vec<LayerCandidate>) -> Vec<LayerCandidate> {
+pub(super) fn settled(matcher: &Matcher, mut located: Vec<LayerCandidate>) -> Vec<LayerCandidate> {
     let mut candidates: Vec<Candidate> = located.iter().map(|located| located.candidate.clone()).collect();
     matcher.settle(&mut candidates);
     let stays: HashSet<_> = candidates.iter().map(Candidate::order).collect();
@@ -432,7 +528,7 @@ fn settled(matcher: &Matcher, mut located: Vec<LayerCandidate>) -> Vec<LayerCand
 }
 
 /// Writes `piece` to the windower, cutting windows as they fill.
-fn feed(windows: &mut Windower, mut piece: &[u8], search: &mut dyn FnMut(Cut)) {
+pub(super) fn feed(windows: &mut Windower, mut piece: &[u8], search: &mut dyn FnMut(Cut)) {
     while !piece.is_empty() {
         let space = windows.space();
         let count = space.len().min(piece.len());
@@ -454,7 +550,7 @@ impl Drop for GiveBack<'_> {
     }
 }
 
-fn oddity_text(oddity: Oddity) -> (Severeness, &'static str, &'static str) {
+pub(super) fn oddity_text(oddity: Oddity) -> (Severeness, &'static str, &'static str) {
     use Severeness::{Incomplete, Note};
     match oddity {
         Oddity::BodyOfBodiless => (

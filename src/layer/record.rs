@@ -34,12 +34,15 @@ pub struct LayerRecord {
     pub framing: Framing,
     /// Its members.
     pub paths: PathTable,
-    /// Its candidates in order of their place.
+    /// Its candidates in order of their place, those of nested content behind the others. One that stands in the
+    /// stored bytes of an archive as well as in its content is told once, with the way into the archive.
     pub candidates: Vec<LayerCandidate>,
     /// Candidates beyond the limit of one rule in one file, which are counted only.
     pub more_candidates: u64,
     /// Bytes that were shipped beside the stream and searched: gzip header fields, skippable frames, trailing bytes.
     pub aside_bytes: u64,
+    /// Bytes that archives inside it expanded to, and that were searched besides.
+    pub expanded_bytes: u64,
     /// What was not read, or is odd.
     pub skips: Vec<LayerSkip>,
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::engine::{Place, REACH, Regions};
 use crate::tar::{Entry, Framer, Framing, Oddity, Region, RegionKind, Sink};
 
+use super::bodies::{Bodies, Body};
 use super::{Carrier, PathTable};
 
 /// New bytes of a window. Smaller ones gain nothing, larger ones only cost memory (measured with 256 KiB and 4 MiB).
@@ -155,6 +156,7 @@ enum Frame {
 struct Collected {
     regions: VecDeque<Region>,
     paths: PathTable,
+    bodies: Option<Bodies>,
     oddities: Vec<(Oddity, u64)>,
     longest_path: usize,
     most_entries: usize,
@@ -163,6 +165,9 @@ struct Collected {
 
 impl Sink for Collected {
     fn region(&mut self, region: Region) {
+        if let (RegionKind::Body, Some(entry), Some(bodies)) = (region.kind, region.entry, &mut self.bodies) {
+            bodies.expect(entry, region.span.clone());
+        }
         self.regions.push_back(region);
     }
 
@@ -191,6 +196,8 @@ pub(super) struct Windower {
     owned_from: u64,
     fresh_from: usize,
     carrier: Carrier,
+    /// Of a stream without a structure, what the matcher is told as its path.
+    name: Vec<u8>,
     frame: Frame,
     collected: Collected,
 }
@@ -205,10 +212,11 @@ pub(super) struct Framed {
 }
 
 impl Windower {
-    /// A windower for a tar archive.
-    pub(super) fn tar(pool: &Arc<BufferPool>, limits: &crate::limits::Limits) -> Self {
+    /// A windower for a tar archive, whose members that are archives are picked by `bodies`.
+    pub(super) fn tar(pool: &Arc<BufferPool>, limits: &crate::limits::Limits, bodies: Bodies) -> Self {
         let mut windower = Self::flat(pool, Carrier::Blob);
         windower.frame = Frame::Tar(Box::new(Framer::new(limits)));
+        windower.collected.bodies = Some(bodies);
         windower.collected.longest_path = limits.path_bytes;
         windower.collected.most_entries = limits.entries;
         windower
@@ -223,16 +231,45 @@ impl Windower {
             owned_from: 0,
             fresh_from: 0,
             carrier,
+            name: Vec::new(),
             frame: Frame::Flat,
             collected: Collected {
                 regions: VecDeque::new(),
                 paths: PathTable::default(),
+                bodies: None,
                 oddities: Vec::new(),
                 longest_path: 0,
                 most_entries: 0,
                 entries_over: 0,
             },
         }
+    }
+
+    /// Tells the matcher that the stream is a file of this name.
+    pub(super) fn named(mut self, name: &[u8]) -> Self {
+        self.name = name.to_vec();
+        self
+    }
+
+    /// The members that are archives and have passed since the last time.
+    pub(super) fn bodies(&mut self) -> Vec<Body> {
+        self.collected
+            .bodies
+            .as_mut()
+            .map(Bodies::found)
+            .unwrap_or_default()
+    }
+
+    /// Says that no more bytes come, for the member that this cuts off.
+    pub(super) fn end_bodies(&mut self) {
+        if let Some(bodies) = &mut self.collected.bodies {
+            bodies.end();
+        }
+    }
+
+    /// The path of a member.
+    pub(super) fn path(&self, entry: u32) -> &[u8] {
+        self.collected.paths.row(entry).map_or(b"", |row| row.path)
     }
 
     /// Where the next bytes go. Never empty, if [`Windower::cut`] is called when [`Windower::is_full`].
@@ -245,7 +282,11 @@ impl Windower {
         let from = self.buffer.filled;
         self.buffer.filled += count;
         if let Frame::Tar(framer) = &mut self.frame {
-            framer.push(&self.buffer.storage[from..from + count], &mut self.collected);
+            let bytes = &self.buffer.storage[from..from + count];
+            framer.push(bytes, &mut self.collected);
+            if let Some(bodies) = &mut self.collected.bodies {
+                bodies.take(self.buffer.start + from as u64, bytes);
+            }
         }
     }
 
@@ -328,9 +369,9 @@ impl Windower {
                 carrier: self.carrier,
                 entry: None,
                 file_offset: 0,
-                path: 0..0,
+                path: 0..self.name.len(),
             };
-            return (vec![span], Vec::new());
+            return (vec![span], self.name.clone());
         }
         let mut paths = Vec::new();
         let mut last: Option<(u32, Range<usize>)> = None;

@@ -158,6 +158,8 @@ struct Totals {
     seen_bytes: u64,
     scanned_bytes: u64,
     skipped_bytes: u64,
+    #[serde(default, skip_serializing_if = "wire::is_zero")]
+    expanded_bytes: u64,
     complete: bool,
 }
 
@@ -177,6 +179,7 @@ fn records(report: wire::Report) -> Vec<Record> {
             seen_bytes: report.coverage.seen_bytes,
             scanned_bytes: report.coverage.scanned_bytes,
             skipped_bytes: report.coverage.skipped_bytes,
+            expanded_bytes: report.coverage.expanded_bytes,
             complete: report.coverage.complete,
         },
         counters: report.counters,
@@ -225,6 +228,7 @@ fn read_lines(bytes: &[u8]) -> Result<wire::Report, ReadError> {
             seen_bytes: summary.coverage.seen_bytes,
             scanned_bytes: summary.coverage.scanned_bytes,
             skipped_bytes: summary.coverage.skipped_bytes,
+            expanded_bytes: summary.coverage.expanded_bytes,
             complete: summary.coverage.complete,
             skips,
         },

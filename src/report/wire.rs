@@ -452,6 +452,9 @@ pub struct Coverage {
     pub scanned_bytes: u64,
     /// Those that were not.
     pub skipped_bytes: u64,
+    /// Bytes that archives inside layers expanded to, searched besides.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub expanded_bytes: u64,
     /// Whether every byte was read, verified and searched.
     pub complete: bool,
     /// What was not.
@@ -712,6 +715,11 @@ impl Occurrence {
     }
 }
 
+/// Whether a count need not be told: archives inside layers are no matter of course.
+pub(super) fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 fn links(chain: &finding::Chain) -> Vec<Link> {
     let links = chain.links().iter();
     links
@@ -863,6 +871,7 @@ impl From<&finding::Coverage> for Coverage {
             seen_bytes: coverage.seen_bytes,
             scanned_bytes: coverage.scanned_bytes,
             skipped_bytes: coverage.skipped_bytes,
+            expanded_bytes: coverage.expanded_bytes,
             complete: coverage.is_complete(),
             skips: coverage.skips.iter().map(Skip::from).collect(),
         }

@@ -276,6 +276,7 @@ impl<'s> Assembler<'s> {
             self.coverage.seen_bytes += record.decoded_bytes + record.aside_bytes;
             self.coverage.scanned_bytes += record.searched_bytes + record.aside_bytes;
             self.coverage.skipped_bytes += record.decoded_bytes - record.searched_bytes;
+            self.coverage.expanded_bytes += record.expanded_bytes;
         }
         summary
     }

@@ -27,6 +27,14 @@ impl Chain {
         Self(self.0.iter().cloned().chain([link]).collect())
     }
 
+    /// This way, and from its end the other.
+    pub fn join(&self, further: &Self) -> Self {
+        if further.is_empty() {
+            return self.clone();
+        }
+        self.0.iter().chain(&*further.0).cloned().collect()
+    }
+
     /// The steps.
     pub fn links(&self) -> &[Link] {
         &self.0

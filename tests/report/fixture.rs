@@ -397,6 +397,7 @@ fn coverage() -> Coverage {
         seen_bytes: 307_051_016,
         scanned_bytes: 307_051_016,
         skipped_bytes: 0,
+        expanded_bytes: 0,
         skips: vec![
             Skip {
                 kind: SkipKind::Opaque,

@@ -6,7 +6,10 @@ use std::io::{ErrorKind, Read};
 use super::Fault;
 
 /// 256 KiB: large enough that a system call per refill does not show, small enough to stay in the cache.
-const BUFFER_BYTES: usize = 256 * 1024;
+pub(super) const BUFFER_BYTES: usize = 256 * 1024;
+
+/// The least that any format looks ahead, with room to spare.
+const LEAST_BYTES: usize = 512;
 
 /// A reader with a look ahead.
 pub(super) struct Input<R> {
@@ -18,10 +21,11 @@ pub(super) struct Input<R> {
 }
 
 impl<R: Read> Input<R> {
-    pub(super) fn new(inner: R) -> Self {
+    /// With a buffer for `expected` bytes, of 256 KiB at most.
+    pub(super) fn new(inner: R, expected: usize) -> Self {
         Self {
             inner,
-            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            buffer: vec![0; expected.clamp(LEAST_BYTES, BUFFER_BYTES)].into_boxed_slice(),
             start: 0,
             end: 0,
             at_end: false,
@@ -39,7 +43,7 @@ impl<R: Read> Input<R> {
 
     /// As [`fill`](Self::fill), but at least `count` bytes, or all there are before the end of the blob.
     pub(super) fn peek(&mut self, count: usize) -> Result<&[u8], Fault> {
-        debug_assert!(count <= BUFFER_BYTES, "more than the buffer holds");
+        debug_assert!(count <= self.buffer.len(), "more than the buffer holds");
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         }

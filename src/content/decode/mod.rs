@@ -148,8 +148,14 @@ pub struct Decoder<R> {
 impl<R: Read> Decoder<R> {
     /// Reads the first bytes and picks the codec. *Errors*: [`DecodeError::Io`].
     pub fn open(inner: R, limits: &Limits) -> Result<Self, DecodeError> {
+        Self::open_sized(inner, input::BUFFER_BYTES, limits)
+    }
+
+    /// As [`Decoder::open`], for a blob of about so many bytes: a layer has thousands of small ones in its files, and a
+    /// full buffer for each costs more than decompressing it.
+    pub fn open_sized(inner: R, bytes: usize, limits: &Limits) -> Result<Self, DecodeError> {
         let mut decoder = Self {
-            input: Input::new(inner),
+            input: Input::new(inner, bytes),
             codec: Codec::Plain,
             format: Format::Plain,
             state: State::Member,

@@ -575,7 +575,15 @@ fn coverage(page: &mut Page, report: &wire::Report) {
         counted(report.counters.blobs, "blob"),
         counted(report.counters.entries, "file")
     );
-    page.flow(2, 4, &[(Ink::Plain, &ledger), (Ink::Dim, &counts)]);
+    let opened = match coverage.expanded_bytes {
+        0 => String::new(),
+        expanded => format!(", and {} inside archives", text::bytes(expanded)),
+    };
+    page.flow(
+        2,
+        4,
+        &[(Ink::Plain, &ledger), (Ink::Plain, &opened), (Ink::Dim, &counts)],
+    );
     let accounted = coverage.scanned_bytes.checked_add(coverage.skipped_bytes);
     if accounted != Some(coverage.seen_bytes) {
         page.flow(
