@@ -50,6 +50,15 @@ pub struct Limits {
     pub findings_per_file: usize,
     /// Findings of one image; the rest is counted ([`LimitHit::Findings`]).
     pub findings: usize,
+    /// Bytes of a file with a candidate that is compared with what its package brought. 4 MiB: a file is put together
+    /// in memory if it spans windows; larger ones keep their confidence, and their class says so.
+    pub compared_file_bytes: u64,
+    /// Bytes of one package database. 32 MiB: apk keeps one file for a whole system, a few MB in large images. The
+    /// files of a larger one count as nobody's ([`LimitHit::PackageDatabase`]).
+    pub package_database_bytes: u64,
+    /// Files that packages claim, in one layer. 2,000,000 take 64 MB; large images have 200,000. Those beyond it count
+    /// as nobody's ([`LimitHit::PackageClaims`]).
+    pub package_claims: usize,
     /// Columns of one line of context around a finding.
     pub snippet_columns: usize,
     /// Time to establish a TCP connection.
@@ -100,6 +109,9 @@ impl Default for Limits {
             gzip_field_bytes: 64 * KIB as usize,
             findings_per_file: 100,
             findings: 50_000,
+            compared_file_bytes: 4 * MIB,
+            package_database_bytes: 32 * MIB,
+            package_claims: 2_000_000,
             snippet_columns: 120,
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
@@ -143,6 +155,10 @@ pub enum LimitHit {
     Manifests,
     /// A registry lists more names than allowed.
     Names,
+    /// Packages of a layer claim more files than allowed.
+    PackageClaims,
+    /// A package database is larger than allowed.
+    PackageDatabase,
     /// A path is longer than allowed.
     Path,
     /// A sparse member has more data runs than allowed.
@@ -168,6 +184,8 @@ impl LimitHit {
             Self::Layers => "layers",
             Self::Manifests => "manifests",
             Self::Names => "names",
+            Self::PackageClaims => "package-claims",
+            Self::PackageDatabase => "package-database",
             Self::Path => "path",
             Self::SparseRuns => "sparse-runs",
             Self::TarHeader => "tar-header",

@@ -5,7 +5,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use crate::text::Lossless;
 
-use super::{Companion, Origin, Report, Secret};
+use super::{Companion, FileClass, Origin, Report, Secret, Tree};
 
 /// Shorter secrets are left in texts: `root` as a password would cut every `/root` to pieces.
 const LEAST_IN_TEXT: usize = 6;
@@ -31,6 +31,17 @@ impl Report {
             in_path.origin(&mut occurrence.origin);
             for Companion { origin, .. } in &mut occurrence.companions {
                 in_path.origin(origin);
+            }
+            if let Some(FileClass {
+                tree: Tree::Package { package, .. },
+                ..
+            }) = &mut occurrence.class
+            {
+                in_text.text(&mut package.name);
+                package
+                    .version
+                    .iter_mut()
+                    .for_each(|version| in_text.text(version));
             }
             for line in &mut occurrence.context {
                 in_text.text(&mut line.text);

@@ -1,5 +1,6 @@
 //! What a run returns: plain values. Nothing here scans, prints or decides.
 
+mod class;
 mod conceal;
 mod coverage;
 mod fingerprint;
@@ -8,6 +9,7 @@ mod secret;
 mod status;
 
 pub use crate::text::Location;
+pub use class::{Area, FileClass, Package, PackageState, PackageSystem, Tree};
 pub use coverage::{Coverage, Skip, SkipKind, SkipReason};
 pub use fingerprint::{Fingerprint, Fingerprinter, Scheme};
 pub use report::{

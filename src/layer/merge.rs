@@ -1,6 +1,6 @@
 //! Searches windows in any order and puts what they gave in order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::engine::{Candidate, Matcher, Scratch, Window};
 use crate::limits::Limits;
@@ -8,6 +8,7 @@ use crate::text::lines::Tally;
 use crate::text::{Location, context};
 
 use super::Carrier;
+use super::bodies::Bodies;
 use super::record::LayerCandidate;
 use super::window::Cut;
 
@@ -20,6 +21,7 @@ pub(super) struct Examined {
     open: Option<Open>,
     more_in_file: u64,
     lost_bytes: u64,
+    bodies: Bodies,
 }
 
 impl Examined {
@@ -31,6 +33,7 @@ impl Examined {
             open: None,
             more_in_file: 0,
             lost_bytes: cut.owned.end - cut.owned.start,
+            bodies: Bodies::default(),
         }
     }
 }
@@ -82,7 +85,7 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
         last: (0, start, Tally::default()),
     };
     let masks = secret_spans(&candidates);
-    let found = candidates
+    let found: Vec<Found> = candidates
         .into_iter()
         .filter_map(|candidate| {
             let span = cut.spans.get(candidate.region as usize)?;
@@ -127,6 +130,7 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
             })
         })
         .collect();
+    let holders = holders(found.iter().map(|found| &found.candidate));
     let open = cut
         .next_start
         .checked_sub(1)
@@ -147,7 +151,13 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
         open,
         more_in_file,
         lost_bytes: 0,
+        bodies: Bodies::of(cut, &holders, limits),
     }
+}
+
+/// The members that hold candidates.
+fn holders<'c>(candidates: impl Iterator<Item = &'c LayerCandidate>) -> BTreeSet<u32> {
+    candidates.filter_map(|candidate| candidate.entry).collect()
 }
 
 /// Counts lines of a window; a place behind the last one asked for is counted from there.
@@ -183,6 +193,8 @@ pub(super) struct Merger<'a> {
     open: Option<(u64, Tally)>,
     entry: Option<u32>,
     of_entry: HashMap<u32, usize>,
+    holders: BTreeSet<u32>,
+    pub(super) bodies: Bodies,
     pub(super) candidates: Vec<LayerCandidate>,
     /// Candidates of one rule in one file beyond the limit.
     pub(super) more_in_file: u64,
@@ -201,6 +213,8 @@ impl<'a> Merger<'a> {
             open: None,
             entry: None,
             of_entry: HashMap::new(),
+            holders: BTreeSet::new(),
+            bodies: Bodies::default(),
             candidates: Vec::new(),
             more_in_file: 0,
             over: 0,
@@ -225,6 +239,9 @@ impl<'a> Merger<'a> {
             Some((known, lines)) if continued && known == region => lines,
             _ => Tally::default(),
         };
+        self.holders
+            .extend(holders(examined.found.iter().map(|found| &found.candidate)));
+        self.bodies.append(examined.bodies, &self.holders, self.limits);
         for found in examined.found {
             let Found {
                 mut candidate,

@@ -7,8 +7,10 @@
 //! What depends on the image (life, pairs across layers, severity) is not computed here: see [`crate::resolve`] and
 //! [`crate::scan`].
 
+mod bodies;
 mod hasher;
 mod merge;
+pub mod owner;
 mod path_table;
 mod reader;
 mod record;

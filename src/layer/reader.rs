@@ -12,6 +12,7 @@ use crate::engine::{Candidate, Matcher, Scratch};
 use crate::limits::{Budget, LimitHit, Limits};
 use crate::oci::{Algorithm, DiffId, Digest};
 use crate::tar::Oddity;
+use crate::text;
 
 use super::hasher::{self, Piece, Tee};
 use super::merge::{Examined, Merger, examine};
@@ -389,6 +390,22 @@ fn record(
         );
         skip(Severeness::Note, LimitHit::FindingsPerFile.name(), None, detail);
     }
+    let mut bodies = std::mem::take(&mut merged.bodies);
+    bodies.ownership.settle();
+    for path in &bodies.too_large {
+        let detail = format!(
+            "the package database `{}` is larger than is read; its files count as nobody's",
+            text::escape(path)
+        );
+        skip(Severeness::Note, LimitHit::PackageDatabase.name(), None, detail);
+    }
+    if bodies.ownership.over() > 0 {
+        let detail = format!(
+            "{} files that packages claim are beyond the limit; they count as nobody's",
+            bodies.ownership.over()
+        );
+        skip(Severeness::Note, LimitHit::PackageClaims.name(), None, detail);
+    }
     let mut candidates = settled(matcher, std::mem::take(&mut merged.candidates));
     if !framed.framing.is_tar {
         for candidate in &mut candidates {
@@ -407,6 +424,8 @@ fn record(
         framing: framed.framing,
         paths: framed.paths,
         candidates,
+        ownership: bodies.ownership,
+        contents: bodies.contents,
         more_candidates: merged.more_in_file,
         aside_bytes: read.aside_bytes,
         skips: read.skips,

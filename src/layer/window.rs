@@ -98,6 +98,11 @@ pub(super) struct Cut {
 }
 
 impl Cut {
+    /// The path of the member a region belongs to, empty where it is none.
+    pub(super) fn path_of(&self, span: &Span) -> &[u8] {
+        &self.paths[span.path.clone()]
+    }
+
     pub(super) fn span_at(&self, offset: u64) -> Option<u32> {
         let behind = self.spans.partition_point(|span| span.span.start <= offset);
         let number = behind.checked_sub(1)?;
@@ -141,7 +146,7 @@ impl Regions for Cut {
     fn path(&self, region: u32) -> &[u8] {
         self.spans
             .get(region as usize)
-            .map_or(b"", |span| &self.paths[span.path.clone()])
+            .map_or(b"", |span| self.path_of(span))
     }
 }
 
