@@ -221,6 +221,7 @@ fn claims_beyond_the_limit_are_counted() {
     other.read(b"b-1.dist-info/RECORD", record.as_bytes(), MOST);
     other.append(ownership, 12);
     assert_eq!((other.claims.len(), other.over()), (12, 6 + 2));
+    other.settle();
     assert_eq!(other.claims(b"f0").count(), 2);
 }
 
