@@ -42,6 +42,8 @@ pub struct Package {
     pub name: String,
     /// Its version, escaped, where the image tells it.
     pub version: Option<String>,
+    /// Whether it names an open licence, so that its content is most likely public.
+    pub is_open: bool,
 }
 
 /// What installs packages.
@@ -66,6 +68,8 @@ pub enum PackageSystem {
 /// How well the claim of a package to a file stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PackageState {
+    /// The file is compiled from one that is what the package brought.
+    Compiled,
     /// The file was installed from a folder, an archive or a repository of source code and not from an index: it may
     /// be the application itself.
     Local,
@@ -111,6 +115,7 @@ impl fmt::Display for FileClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (before, after) = match &self.tree {
             Tree::Package { state, .. } => match state {
+                PackageState::Compiled => ("compiled from an unmodified file of ", ""),
                 PackageState::Local => ("file of ", ", which did not come from an index"),
                 PackageState::Modified => ("file that is not as it came with ", ""),
                 PackageState::Uncompared => ("file of ", ", too large to be compared"),
@@ -174,6 +179,7 @@ impl PackageState {
     /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Compiled => "compiled",
             Self::Local => "local",
             Self::Modified => "modified",
             Self::Uncompared => "uncompared",
@@ -211,7 +217,9 @@ impl Area {
         }
         let is_document = DOCUMENT_FOLDERS.iter().any(|folder| parts.contains(folder))
             || DOCUMENT_ENDINGS.iter().any(|ending| name.ends_with(ending))
-            || DOCUMENT_STARTS.iter().any(|start| name.starts_with(start));
+            || DOCUMENT_STARTS.iter().any(|start| name.starts_with(start))
+            || is_notes(&parts, name)
+            || has_example_word(name);
         if is_document {
             Self::Documentation
         } else {
@@ -224,6 +232,20 @@ fn is_dpkg_table(parts: &[&[u8]]) -> bool {
     parts
         .windows(2)
         .any(|two| two == [&b"dpkg"[..], b"info"] || two == [&b"dpkg"[..], b"status.d"])
+}
+
+/// The notes of a Python distribution, which hold its README.
+fn is_notes(parts: &[&[u8]], name: &[u8]) -> bool {
+    name == b"pkg-info"
+        || name == b"metadata" && parts.last().is_some_and(|folder| folder.ends_with(b".dist-info"))
+}
+
+fn has_example_word(name: &[u8]) -> bool {
+    let mut words = name.split(|byte| b"._-".contains(byte));
+    // An `example` without an ending is a program; `.env.example` is filled with values by mistake too often.
+    !name.starts_with(b".")
+        && name.contains(&b'.')
+        && words.any(|word| matches!(word, b"example" | b"examples" | b"sample" | b"samples"))
 }
 
 /// Words by themselves only: `contest`, `latest` and `attestation` are no tests.
@@ -312,7 +334,7 @@ const DOCUMENT_FOLDERS: [&[u8]; 12] = [
 
 const DOCUMENT_ENDINGS: [&[u8]; 5] = [b".adoc", b".markdown", b".md", b".pod", b".rst"];
 
-const DOCUMENT_STARTS: [&[u8]; 4] = [b"changelog", b"changes.", b"examples-", b"readme"];
+const DOCUMENT_STARTS: [&[u8]; 3] = [b"changelog", b"changes.", b"readme"];
 
 #[cfg(test)]
 mod tests {
@@ -330,6 +352,8 @@ mod tests {
             ("usr/share/doc/git/contrib/netrc", Area::Documentation),
             ("README.md", Area::Documentation),
             ("data/sts/2011-06-15/examples-1.json", Area::Documentation),
+            ("apis/sso-oidc-2019-06-10.examples.json", Area::Documentation),
+            ("joserfc-1.8.0.dist-info/METADATA", Area::Documentation),
             ("package-lock.json", Area::LockFile),
             ("var/lib/dpkg/info/libc6:amd64.md5sums", Area::Database),
             ("pip-24.0.dist-info/RECORD", Area::Database),
@@ -344,6 +368,8 @@ mod tests {
             "latest/settings.py",
             "app/contest/key.pem",
             "attestation.json",
+            ".env.example",
+            "METADATA",
             "test",
             "spec.json",
             "docker/config.json",
@@ -362,6 +388,7 @@ mod tests {
                     system: PackageSystem::Dpkg,
                     name: "python3-twisted".to_owned(),
                     version: None,
+                    is_open: true,
                 },
                 state,
             },

@@ -304,7 +304,10 @@ pub struct Package {
     /// Its version, escaped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// `local`, `modified`, `uncompared`, `unhashed` or `unmodified`.
+    /// Whether it names an open licence.
+    #[serde(default)]
+    pub open_licence: bool,
+    /// `compiled`, `local`, `modified`, `uncompared`, `unhashed` or `unmodified`.
     pub state: String,
 }
 
@@ -322,6 +325,7 @@ impl From<&finding::FileClass> for FileClass {
                 system: package.system.name().to_owned(),
                 name: package.name.clone(),
                 version: package.version.clone(),
+                open_licence: package.is_open,
                 state: state.name().to_owned(),
             }),
             finding::Tree::Application | finding::Tree::Runtime { .. } => None,

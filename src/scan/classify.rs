@@ -37,7 +37,8 @@ pub(super) fn standings(records: Records<'_>, lives: &HashMap<Member, Status>) -
         wanted.extend(markers(path));
         wanted.extend(source(path));
         for subject in [Some(path.to_vec()), source(path)].into_iter().flatten() {
-            wanted.extend(claims(records, &subject).map(|(owner, _)| direct_url(owner)));
+            let owners = claims(records, &subject).map(|(owner, _)| owner);
+            wanted.extend(owners.flat_map(|owner| [direct_url(owner), copyright(owner)]));
         }
     }
     let image = Image {
@@ -52,19 +53,21 @@ pub(super) fn standings(records: Records<'_>, lives: &HashMap<Member, Status>) -
 
 /// Lowers the confidence of a hit in published content.
 ///
-/// One step for what packages are known to have leaked: tokens and keys. Two for what a person chose, which in a
-/// package is an example, and for everything in its tests and documentation, but for a token whose checksum is right.
+/// One step for what packages are known to have leaked: tokens, and keys of companies in what they build for themselves.
+/// Two for what a person chose, which in a package is an example; for keys in what an open package published; and for
+/// everything in tests and documentation. A token whose checksum is right loses one step wherever it is.
 pub(super) fn lower(rule: &Rule, hit: &mut Hit) {
     let occurrence = &mut hit.occurrence;
     let Some(class) = &occurrence.class else { return };
     let is_illustration = matches!(class.area, Area::Documentation | Area::Test);
     let is_example = rule.kind == SecretKind::Guessable && !is_settings(&occurrence.origin);
-    let steps = match (
-        is_illustration || is_example,
-        hit.evidence.contains(&Evidence::Checksum),
-    ) {
-        (true, false) => 2,
-        _ => 1,
+    let has = |evidence| hit.evidence.contains(&evidence);
+    // Parsed, but not paired: private keys, JSON web tokens.
+    let is_public = is_public(&class.tree) && has(Evidence::Parsed) && !has(Evidence::Paired);
+    let steps = if (is_illustration || is_example || is_public) && !has(Evidence::Checksum) {
+        2
+    } else {
+        1
     };
     let confidence = match (occurrence.confidence, steps) {
         (Confidence::High, 1) => Confidence::Medium,
@@ -74,6 +77,17 @@ pub(super) fn lower(rule: &Rule, hit: &mut Hit) {
         occurrence.confidence = confidence;
         hit.evidence.push(Evidence::Packaged);
         hit.evidence.sort_unstable();
+    }
+}
+
+/// Whether the content was published for everybody to read.
+fn is_public(tree: &Tree) -> bool {
+    match tree {
+        Tree::Application => false,
+        Tree::Package { package, state } => {
+            package.is_open && matches!(state, PackageState::Compiled | PackageState::Unmodified)
+        }
+        Tree::Runtime { .. } => true,
     }
 }
 
@@ -98,7 +112,10 @@ impl Image<'_> {
             Tree::Application => false,
             Tree::Runtime { .. } => *life == Status::Present,
             Tree::Package { state, .. } => match (state, life) {
-                (PackageState::Unhashed | PackageState::Unmodified, Status::Present) => true,
+                (
+                    PackageState::Compiled | PackageState::Unhashed | PackageState::Unmodified,
+                    Status::Present,
+                ) => true,
                 // Another version of the package took its place.
                 (PackageState::Unmodified, Status::Overwritten { by }) => {
                     *by != member.0 + 1
@@ -145,17 +162,16 @@ impl Image<'_> {
         };
         let (state, owner) = claim(path, member, PackageState::Uncompared).or_else(|| {
             let (source, member) = source?;
-            // What is compiled has no hash, whatever its source has.
             let (state, owner) = claim(&source, member, PackageState::Unhashed)?;
             let state = match state {
-                PackageState::Unmodified => PackageState::Unhashed,
+                PackageState::Unmodified => PackageState::Compiled,
                 state => state,
             };
             Some((state, owner))
         })?;
-        let is_published = matches!(state, PackageState::Unhashed | PackageState::Unmodified);
-        let is_local =
-            owner.system == System::Python && is_published && self.present.contains_key(&direct_url(owner));
+        let is_local = owner.system == System::Python
+            && !matches!(state, PackageState::Modified | PackageState::Uncompared)
+            && self.present.contains_key(&direct_url(owner));
         let below = match owner.system {
             System::Python => parent(&owner.notes).len(),
             System::Apk | System::Dpkg => 0,
@@ -173,9 +189,21 @@ impl Image<'_> {
             },
             name: escape(&owner.name),
             version: Some(escape(&owner.version)).filter(|version| !version.is_empty()),
+            is_open: self.is_open(owner),
         };
         let state = if is_local { PackageState::Local } else { state };
         Some((Tree::Package { package, state }, from))
+    }
+
+    fn is_open(&self, owner: &Owner) -> bool {
+        match owner.system {
+            System::Apk => owner.is_open,
+            System::Dpkg => self.present.contains_key(&copyright(owner)),
+            System::Python => {
+                let mut records = self.records.iter().copied().flatten();
+                records.any(|record| record.ownership.is_open(&owner.notes))
+            }
+        }
     }
 
     fn module(&self, path: &[u8]) -> Option<(Tree, usize)> {
@@ -189,6 +217,7 @@ impl Image<'_> {
             system: module.system,
             name: escape(module.name),
             version: module.version.map(escape),
+            is_open: false,
         };
         let state = PackageState::Unhashed;
         Some((Tree::Package { package, state }, module.from))
@@ -217,7 +246,7 @@ fn rank(state: PackageState) -> u8 {
         PackageState::Unmodified => 3,
         PackageState::Modified => 2,
         PackageState::Unhashed => 1,
-        PackageState::Local | PackageState::Uncompared => 0,
+        PackageState::Compiled | PackageState::Local | PackageState::Uncompared => 0,
     }
 }
 
@@ -276,6 +305,12 @@ fn markers(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 /// Origin of installed distributions" (PEP 610).
 fn direct_url(owner: &Owner) -> Vec<u8> {
     [&owner.notes[..], b"/direct_url.json"].concat()
+}
+
+/// The licence of a Debian package, which policy asks of every one and even images without documentation keep.
+/// *Source*: Debian Policy 12.5.
+fn copyright(owner: &Owner) -> Vec<u8> {
+    [b"usr/share/doc/", &owner.name[..], b"/copyright"].concat()
 }
 
 /// The source of a compiled Python module: `a/__pycache__/b.cpython-312.opt-1.pyc` is of `a/b.py`.

@@ -96,6 +96,7 @@ fn modified_package() -> FileClass {
                 system: PackageSystem::Dpkg,
                 name: "acme-tls".to_owned(),
                 version: Some("1.2-3".to_owned()),
+                is_open: true,
             },
             state: PackageState::Modified,
         },

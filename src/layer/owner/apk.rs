@@ -4,15 +4,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::content::first;
-use super::{Notes, Owner, Promise, System};
+use super::{Notes, Owner, Promise, System, is_open_licence};
 
-/// Reads lines of a letter and a value: `P:` and `V:` name a package, `F:` a folder, `R:` a file in it, `Z:` the hash
+/// Reads lines of a letter and a value: `P:` and `V:` name a package, `L:` its licence, `F:` a folder, `R:` a file in it, `Z:` the hash
 /// of that file, which a folder's access line or the next file may not have.
 pub(super) fn read(bytes: &[u8], notes: &mut Notes<'_>) {
     let mut name: &[u8] = b"";
     let mut folder: &[u8] = b"";
     let mut file: Option<&[u8]> = None;
     let mut version: &[u8] = b"";
+    let mut is_open = false;
     let mut is_noted = false;
     let lines = bytes.split(|byte| *byte == b'\n').chain([&b""[..]]);
     for line in lines {
@@ -27,8 +28,9 @@ pub(super) fn read(bytes: &[u8], notes: &mut Notes<'_>) {
             notes.file(&[folder, b"/", file].concat(), Promise::Any);
         }
         match letter {
-            0 => (name, version, folder, is_noted) = (b"", b"", b"", false),
+            0 => (name, version, folder, is_open, is_noted) = (b"", b"", b"", false, false),
             b'P' => name = value,
+            b'L' => is_open = is_open_licence(value),
             b'V' => version = value,
             b'F' => folder = value,
             b'R' => {
@@ -37,6 +39,7 @@ pub(super) fn read(bytes: &[u8], notes: &mut Notes<'_>) {
                         system: System::Apk,
                         name: name.to_vec(),
                         version: version.to_vec(),
+                        is_open,
                         notes: Vec::new(),
                     });
                     is_noted = true;

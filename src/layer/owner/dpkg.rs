@@ -56,6 +56,7 @@ fn owner(name: &[u8], version: &[u8]) -> Owner {
         system: System::Dpkg,
         name: name.to_vec(),
         version: version.to_vec(),
+        is_open: false,
         notes: Vec::new(),
     }
 }

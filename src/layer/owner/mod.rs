@@ -12,6 +12,8 @@ mod python;
 
 pub use content::{Compared, ContentDigest, Promise};
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest as _, Sha256};
 
 use crate::tar::EntryPath;
@@ -21,6 +23,8 @@ use crate::tar::EntryPath;
 pub struct Ownership {
     packages: Vec<Owner>,
     claims: Vec<Claim>,
+    /// Folders of notes that name an open licence.
+    open: BTreeSet<u64>,
     /// Claims beyond [`crate::limits::Limits::package_claims`].
     over: u64,
 }
@@ -34,6 +38,9 @@ pub struct Owner {
     pub name: Vec<u8>,
     /// Its version; empty where the database that lists its files does not tell.
     pub version: Vec<u8>,
+    /// Whether it says that its licence is an open one, which what a company builds for itself hardly does. For Python
+    /// see [`Ownership::is_open`].
+    pub is_open: bool,
     /// The folder of what is noted about it: `…/twisted-24.3.0.dist-info`. Empty but for Python.
     pub notes: Vec<u8>,
 }
@@ -69,6 +76,8 @@ pub(super) enum Database {
     PythonRecord,
     /// `*.egg-info/installed-files.txt`.
     PythonEgg,
+    /// `*.dist-info/METADATA`, for the licence.
+    PythonMetadata,
 }
 
 impl Database {
@@ -83,6 +92,9 @@ impl Database {
         };
         if name == b"RECORD" && folder.ends_with(b".dist-info") {
             return Some((Self::PythonRecord, grandparent(folder)));
+        }
+        if name == b"METADATA" && folder.ends_with(b".dist-info") {
+            return Some((Self::PythonMetadata, folder.len()));
         }
         if name == b"installed-files.txt" && folder.ends_with(b".egg-info") {
             return Some((Self::PythonEgg, folder.len()));
@@ -128,6 +140,11 @@ impl Ownership {
             Database::DpkgStatus => dpkg::read_status(bytes, &mut notes),
             Database::DpkgSums => dpkg::read_sums(path, bytes, &mut notes),
             Database::PythonEgg => python::read_egg(path, bytes, &mut notes),
+            Database::PythonMetadata => {
+                if python::is_open(bytes) {
+                    notes.ownership.open.insert(key(&path[..root]));
+                }
+            }
             Database::PythonRecord => python::read_record(path, bytes, &mut notes),
         }
     }
@@ -138,6 +155,7 @@ impl Ownership {
         self.over += other.over;
         let room = most.saturating_sub(self.claims.len());
         self.over += other.claims.len().saturating_sub(room) as u64;
+        self.open.extend(other.open);
         self.packages.extend(other.packages);
         self.claims
             .extend(other.claims.into_iter().take(room).map(|claim| Claim {
@@ -156,6 +174,11 @@ impl Ownership {
     /// How many claims were dropped.
     pub(super) fn over(&self) -> u64 {
         self.over
+    }
+
+    /// Whether the notes of a Python distribution in this folder name an open licence.
+    pub fn is_open(&self, notes: &[u8]) -> bool {
+        self.open.contains(&key(notes))
     }
 
     /// Who says that the file at `path` is theirs, and what they say it holds. Cost: a hash and a binary search.
@@ -227,6 +250,24 @@ fn key(path: &[u8]) -> u64 {
     key.copy_from_slice(&digest[..8]);
     u64::from_be_bytes(key)
 }
+
+/// Whether a licence, as a package names it, is an open one.
+fn is_open_licence(licence: &[u8]) -> bool {
+    let licence = licence.trim_ascii().to_ascii_lowercase();
+    let is_closed = |word: &&[u8]| licence.windows(word.len()).any(|window| window == *word);
+    !licence.is_empty() && !CLOSED.iter().any(is_closed)
+}
+
+const CLOSED: [&[u8]; 8] = [
+    b"all rights",
+    b"commercial",
+    b"custom",
+    b"none",
+    b"private",
+    b"proprietary",
+    b"unknown",
+    b"unlicensed",
+];
 
 const MERGED: [&[u8]; 6] = [b"bin/", b"lib/", b"lib32/", b"lib64/", b"libx32/", b"sbin/"];
 

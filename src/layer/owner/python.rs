@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::content::first;
-use super::{Notes, Owner, Promise, System};
+use super::{Notes, Owner, Promise, System, is_open_licence};
 
 /// One line a file: path, hash, size, as CSV. Compiled modules and `RECORD` itself have no hash; nothing is said of
 /// them.
@@ -43,6 +43,29 @@ pub(super) fn read_egg(path: &[u8], bytes: &[u8], notes: &mut Notes<'_>) {
     }
 }
 
+/// Whether the fields of a `METADATA` name an open licence. *Source*: PyPA, "Core metadata specifications".
+pub(super) fn is_open(bytes: &[u8]) -> bool {
+    let fields = bytes
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii_end)
+        // What follows the empty line is a description.
+        .take_while(|line| !line.is_empty());
+    let mut is_open = false;
+    for field in fields {
+        if field.starts_with(b"Classifier: Private ::")
+            || field == b"Classifier: License :: Other/Proprietary License"
+        {
+            return false;
+        }
+        let licence = field
+            .strip_prefix(b"License-Expression: ")
+            .or_else(|| field.strip_prefix(b"License: "))
+            .or_else(|| field.strip_prefix(b"Classifier: License :: OSI Approved"));
+        is_open |= licence.is_some_and(|licence| licence.is_empty() || is_open_licence(licence));
+    }
+    is_open
+}
+
 /// The distribution by the folder of its notes: `twisted-24.3.0.dist-info`.
 fn owner(path: &[u8], ending: &[u8]) -> Owner {
     let notes = &path[..path.iter().rposition(|byte| *byte == b'/').unwrap_or(0)];
@@ -53,6 +76,7 @@ fn owner(path: &[u8], ending: &[u8]) -> Owner {
         system: System::Python,
         name: words.next().unwrap_or_default().to_vec(),
         version: words.next().unwrap_or_default().to_vec(),
+        is_open: false,
         notes: notes.to_vec(),
     }
 }
