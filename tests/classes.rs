@@ -160,6 +160,58 @@ fn a_key_in_an_ordinary_file_of_a_package_loses_one_step() {
 }
 
 #[test]
+fn a_key_in_what_an_open_package_published_is_counted_only() {
+    let path = "usr/share/twisted/server.pem";
+    let copyright = || file("usr/share/doc/python3-twisted/copyright", "License: Expat\n");
+    Told::of(&app().layer([dpkg(path, &key()), copyright(), file(path, key())]))
+        .is_counted_only("unmodified file of Debian package python3-twisted");
+    Told::of(&app().layer([dpkg(path, "other"), copyright(), file(path, key())]))
+        .is_reported("file that is not as it came with Debian package python3-twisted");
+
+    let python = |fields: &str| {
+        app().layer([
+            file(format!("{SITE}/tornado/server.pem"), key()),
+            record(SITE, "tornado/server.pem", &key()),
+            file(
+                format!("{SITE}/tornado-6.4.dist-info/METADATA"),
+                format!("Name: tornado\n{fields}\n\n"),
+            ),
+        ])
+    };
+    Told::of(&python("License-Expression: Apache-2.0"))
+        .is_counted_only("unmodified file of Python distribution tornado 6.4");
+    let own = Told::of(&python("Summary: what Acme runs"));
+    assert_eq!(
+        own.first().0,
+        "medium",
+        "it may be what a company built for itself"
+    );
+}
+
+#[test]
+fn a_test_of_a_language_is_counted_only() {
+    let folder = "usr/local/lib/python3.12";
+    let test = || file(format!("{folder}/test/keycert.pem"), key());
+    Told::of(&app().layer([file(format!("{folder}/os.py"), ""), test()]))
+        .is_counted_only("file of the standard library of Python, test data");
+    Told::of(&app().layer([test()])).is_reported("file of no known package, test data");
+}
+
+#[test]
+fn settings_in_a_module_lose_one_step_only() {
+    let module = "srv/app/node_modules/acme";
+    let password = secrets(11).password(20);
+    let line = format!("DATABASE_URL=postgres://acme:{password}@db.acme.internal:5432/acme\n");
+    let confidence = |name: &str| {
+        let package = file(format!("{module}/package.json"), "{}");
+        let told = Told::of(&app().layer([package, file(format!("{module}/{name}"), &line)]));
+        told.first().0
+    };
+    assert_eq!(confidence(".env"), "medium");
+    assert_eq!(confidence("index.js"), "low");
+}
+
+#[test]
 fn a_modified_file_of_a_package_is_reported() {
     let told = Told::of(&app().layer([dpkg(DEBIAN_TEST, "another key\n"), file(DEBIAN_TEST, key())]));
     told.is_reported("file that is not as it came with Debian package python3-twisted, test data");

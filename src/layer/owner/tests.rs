@@ -210,6 +210,35 @@ fn two_packages_may_claim_one_path() {
 }
 
 #[test]
+fn the_licence_of_a_package_is_read() {
+    let metadata = |fields: &str| {
+        let mut ownership = Ownership::default();
+        let text =
+            format!("Metadata-Version: 2.1\nName: x\n{fields}\n\nLicense: MIT, says the description\n");
+        ownership.read(b"lib/x-1.dist-info/METADATA", text.as_bytes(), MOST);
+        ownership.is_open(b"lib/x-1.dist-info")
+    };
+    assert!(metadata("License-Expression: Apache-2.0"));
+    assert!(metadata("License: MIT"));
+    assert!(metadata("Classifier: License :: OSI Approved"));
+    assert!(metadata("Classifier: License :: OSI Approved :: BSD License\r"));
+    assert!(!metadata("Summary: no licence"));
+    assert!(!metadata("License: Proprietary, Acme Corp."));
+    assert!(!metadata("License: MIT\nClassifier: Private :: Do Not Upload"));
+
+    let is_open = |licence: &str| {
+        let mut ownership = Ownership::default();
+        let text = format!("P:x\nV:1\nL:{licence}\nF:etc\nR:x\n\n");
+        ownership.read(b"lib/apk/db/installed", text.as_bytes(), MOST);
+        ownership.settle();
+        ownership.claims(b"etc/x").all(|(owner, _)| owner.is_open)
+    };
+    assert!(is_open("MIT AND GPL-2.0-or-later"));
+    assert!(!is_open("custom"));
+    assert!(!is_open(""));
+}
+
+#[test]
 fn claims_beyond_the_limit_are_counted() {
     let record: String = (0..10)
         .map(|number| format!("f{number},{},1\n", record_hash("x")))
