@@ -76,6 +76,15 @@ pub struct Limits {
     /// Encodings inside each other that are looked through. Four: a Helm release in a Kubernetes Secret is base64 of
     /// base64, and holds files in base64 again; one more for what quotes it.
     pub encoding_depth: usize,
+    /// Bytes of a file with a candidate that is compared with what its package brought. 4 MiB: a file is put together
+    /// in memory if it spans windows; larger ones keep their confidence, and their class says so.
+    pub compared_file_bytes: u64,
+    /// Bytes of one package database. 32 MiB: apk keeps one file for a whole system, a few MB in large images. The
+    /// files of a larger one count as nobody's ([`LimitHit::PackageDatabase`]).
+    pub package_database_bytes: u64,
+    /// Files that packages claim, in one layer. 2,000,000 take 64 MB; large images have 200,000. Those beyond it count
+    /// as nobody's ([`LimitHit::PackageClaims`]).
+    pub package_claims: usize,
     /// Columns of one line of context around a finding.
     pub snippet_columns: usize,
     /// Time to establish a TCP connection.
@@ -135,6 +144,9 @@ impl Default for Limits {
             findings: 50_000,
             encoded_bytes: 8 * MIB as usize,
             encoding_depth: 4,
+            compared_file_bytes: 4 * MIB,
+            package_database_bytes: 32 * MIB,
+            package_claims: 2_000_000,
             snippet_columns: 120,
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
@@ -188,6 +200,10 @@ pub enum LimitHit {
     Manifests,
     /// A registry lists more names than allowed.
     Names,
+    /// Packages of a layer claim more files than allowed.
+    PackageClaims,
+    /// A package database is larger than allowed.
+    PackageDatabase,
     /// A path is longer than allowed.
     Path,
     /// An archive that must be held in memory to be read is larger than allowed.
@@ -220,6 +236,8 @@ impl LimitHit {
             Self::Layers => "layers",
             Self::Manifests => "manifests",
             Self::Names => "names",
+            Self::PackageClaims => "package-claims",
+            Self::PackageDatabase => "package-database",
             Self::Path => "path",
             Self::RandomAccess => "needs-random-access",
             Self::SparseRuns => "sparse-runs",

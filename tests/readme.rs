@@ -108,7 +108,14 @@ fn the_table_of_rules_is_made_from_the_rules() {
         std::fs::write(&path, &text).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == text, "docs/rules.md is not of these rules: run with UPDATE_GOLDEN=1");
+    assert!(
+        kept == text,
+        "docs/rules.md is not of these rules: run with UPDATE_GOLDEN=1"
+    );
     let count = format!("| rules | {} |", rules.rules().len());
-    assert!(README.contains(&count), "the README's number of rules is not {}", rules.rules().len());
+    assert!(
+        README.contains(&count),
+        "the README's number of rules is not {}",
+        rules.rules().len()
+    );
 }

@@ -5,7 +5,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use crate::text::Lossless;
 
-use super::{Chain, Companion, Link, Origin, Report, Secret};
+use super::{Chain, Companion, FileClass, Link, Origin, Report, Secret, Tree};
 
 /// Shorter secrets are left in texts: `root` as a password would cut every `/root` to pieces.
 const LEAST_IN_TEXT: usize = 6;
@@ -33,6 +33,17 @@ impl Report {
             for Companion { origin, within, .. } in &mut occurrence.companions {
                 in_path.origin(origin);
                 in_path.chain(within);
+            }
+            if let Some(FileClass {
+                tree: Tree::Package { package, .. },
+                ..
+            }) = &mut occurrence.class
+            {
+                in_text.text(&mut package.name);
+                package
+                    .version
+                    .iter_mut()
+                    .for_each(|version| in_text.text(version));
             }
             for line in &mut occurrence.context {
                 in_text.text(&mut line.text);

@@ -1,5 +1,6 @@
 //! What a run returns: plain values. Nothing here scans, prints or decides.
 
+mod class;
 mod conceal;
 mod coverage;
 mod fingerprint;
@@ -9,6 +10,7 @@ mod status;
 
 pub use crate::text::Location;
 pub use crate::text::chain::{Chain, Link};
+pub use class::{Area, FileClass, Package, PackageState, PackageSystem, Tree};
 pub use coverage::{Coverage, Skip, SkipKind, SkipReason};
 pub use fingerprint::{Fingerprint, Fingerprinter, Scheme};
 pub use report::{

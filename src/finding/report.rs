@@ -5,7 +5,7 @@ use crate::rules::{Confidence, Evidence, RuleId, Severity};
 use crate::text::chain::Chain;
 use crate::text::{Location, Lossless};
 
-use super::{Coverage, Fingerprint, Scheme, Secret, Status};
+use super::{Coverage, FileClass, Fingerprint, Scheme, Secret, Status};
 
 /// Everything a run found out.
 #[derive(Clone, Debug)]
@@ -159,8 +159,10 @@ pub struct Occurrence {
     pub companions: Vec<Companion>,
     /// The lines around it, redacted.
     pub context: Vec<Line>,
-    /// Confidence of this occurrence.
+    /// Confidence of this occurrence, lowered for its class where that is due.
     pub confidence: Confidence,
+    /// What the image knows of the file it stands in, where it stands in one.
+    pub class: Option<FileClass>,
     /// Whether the bytes it stands in were verified.
     pub verification: Verification,
 }

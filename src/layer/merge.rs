@@ -1,6 +1,6 @@
 //! Searches windows in any order and puts what they gave in order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::engine::{Candidate, Matcher, Scratch, Window};
 use crate::limits::Limits;
@@ -9,6 +9,7 @@ use crate::text::lines::Tally;
 use crate::text::{Location, context};
 
 use super::Carrier;
+use super::bodies::Bodies;
 use super::hidden;
 use super::record::LayerCandidate;
 use super::window::Cut;
@@ -24,6 +25,7 @@ pub(super) struct Examined {
     /// Whether some of its encoded text was not decoded.
     is_partial: bool,
     lost_bytes: u64,
+    bodies: Bodies,
 }
 
 impl Examined {
@@ -36,6 +38,7 @@ impl Examined {
             more_in_file: 0,
             is_partial: false,
             lost_bytes: cut.owned.end - cut.owned.start,
+            bodies: Bodies::default(),
         }
     }
 }
@@ -94,7 +97,7 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
         start,
         last: (0, start, Tally::default()),
     };
-    let found = sightings
+    let found: Vec<Found> = sightings
         .into_iter()
         .filter_map(|sighting| {
             let Sighting {
@@ -162,6 +165,7 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
             })
         })
         .collect();
+    let holders = holders(found.iter().map(|found| &found.candidate));
     let open = cut
         .next_start
         .checked_sub(1)
@@ -183,6 +187,7 @@ pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limit
         more_in_file,
         is_partial: hidden.is_partial,
         lost_bytes: 0,
+        bodies: Bodies::of(cut, &holders, limits),
     }
 }
 
@@ -219,6 +224,11 @@ fn rank(candidate: &Candidate) -> impl Ord + use<'_> {
     (candidate.order(), confidence, &candidate.evidence)
 }
 
+/// The members that hold candidates.
+fn holders<'c>(candidates: impl Iterator<Item = &'c LayerCandidate>) -> BTreeSet<u32> {
+    candidates.filter_map(|candidate| candidate.entry).collect()
+}
+
 /// Counts lines of a window; a place behind the last one asked for is counted from there.
 struct Lines<'b> {
     bytes: &'b [u8],
@@ -252,6 +262,8 @@ pub(super) struct Merger<'a> {
     open: Option<(u64, Tally)>,
     entry: Option<u32>,
     of_entry: HashMap<u32, usize>,
+    holders: BTreeSet<u32>,
+    pub(super) bodies: Bodies,
     pub(super) candidates: Vec<LayerCandidate>,
     /// Candidates of one rule in one file beyond the limit.
     pub(super) more_in_file: u64,
@@ -272,6 +284,8 @@ impl<'a> Merger<'a> {
             open: None,
             entry: None,
             of_entry: HashMap::new(),
+            holders: BTreeSet::new(),
+            bodies: Bodies::default(),
             candidates: Vec::new(),
             more_in_file: 0,
             partial_windows: 0,
@@ -298,6 +312,9 @@ impl<'a> Merger<'a> {
             Some((known, lines)) if continued && known == region => lines,
             _ => Tally::default(),
         };
+        self.holders
+            .extend(holders(examined.found.iter().map(|found| &found.candidate)));
+        self.bodies.append(examined.bodies, &self.holders, self.limits);
         for found in examined.found {
             let Found {
                 mut candidate,

@@ -7,11 +7,13 @@
 //! What depends on the image (life, pairs across layers, severity) is not computed here: see [`crate::resolve`] and
 //! [`crate::scan`].
 
+mod archives;
 mod bodies;
 mod hasher;
 mod hidden;
 mod merge;
 mod nested;
+pub mod owner;
 mod path_table;
 mod reader;
 mod record;

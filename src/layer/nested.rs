@@ -19,7 +19,7 @@ use crate::tar::{Oddity, RegionKind};
 use crate::text::Lossless;
 use crate::text::chain::{Chain, Link};
 
-use super::bodies::{Bodies, Body, Content, Held};
+use super::archives::{Body, Content, Held, Picker};
 use super::merge::Merger;
 use super::reader::{LayerReader, feed, oddity_text, settled};
 use super::record::{Carrier, LayerCandidate, Severeness};
@@ -342,7 +342,7 @@ impl Opening<'_, '_> {
     fn tar(&self, source: &mut dyn Read, chain: &Chain) -> io::Result<()> {
         let limits = self.reader.limits;
         let room = limits.archive_bytes.saturating_sub(self.held_bytes.get());
-        let mut windows = Windower::tar(&self.reader.buffers, limits, Bodies::of_member(room));
+        let mut windows = Windower::tar(&self.reader.buffers, limits, Picker::of_member(room));
         let merger = Mutex::new(Merger::new(limits));
         let read = self.read_tar(source, chain, &mut windows, &merger);
         let (cut, framed) = windows.finish();

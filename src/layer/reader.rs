@@ -15,7 +15,7 @@ use crate::oci::{Algorithm, DiffId, Digest};
 use crate::tar::Oddity;
 use crate::text;
 
-use super::bodies::{Bodies, Content};
+use super::archives::{Content, Picker};
 use super::hasher::{self, Piece, Tee};
 use super::merge::{Examined, Merger, examine};
 use super::nested::{self, Inner, Openings};
@@ -185,7 +185,7 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
         'r: 'scope,
     {
         let limits = self.reader.limits;
-        let bodies = Bodies::of_layer(limits.archive_bytes, Arc::clone(&self.reader.archives));
+        let bodies = Picker::of_layer(limits.archive_bytes, Arc::clone(&self.reader.archives));
         let mut windower = Windower::tar(&self.reader.buffers, limits, bodies);
         if let Err(error) = self.decode(tee, &mut windower, tasks) {
             self.lose_to(&error, tee);
@@ -432,6 +432,22 @@ fn record(
         );
         skip(Severeness::Note, LimitHit::FindingsPerFile.name(), None, detail);
     }
+    let mut bodies = std::mem::take(&mut merged.bodies);
+    bodies.ownership.settle();
+    for path in &bodies.too_large {
+        let detail = format!(
+            "the package database `{}` is larger than is read; its files count as nobody's",
+            text::escape(path)
+        );
+        skip(Severeness::Note, LimitHit::PackageDatabase.name(), None, detail);
+    }
+    if bodies.ownership.over() > 0 {
+        let detail = format!(
+            "{} files that packages claim are beyond the limit; they count as nobody's",
+            bodies.ownership.over()
+        );
+        skip(Severeness::Note, LimitHit::PackageClaims.name(), None, detail);
+    }
     let mut candidates = settled(matcher, std::mem::take(&mut merged.candidates));
     if !framed.framing.is_tar {
         for candidate in &mut candidates {
@@ -450,6 +466,8 @@ fn record(
         framing: framed.framing,
         paths: framed.paths,
         candidates,
+        ownership: bodies.ownership,
+        contents: bodies.contents,
         more_candidates: merged.more_in_file,
         aside_bytes: read.aside_bytes,
         expanded_bytes: 0,

@@ -1,5 +1,7 @@
 //! What is kept of a layer after it was read.
 
+use std::collections::BTreeMap;
+
 use crate::content::decode::{AsideKind, Codec};
 use crate::engine::Candidate;
 use crate::oci::{DiffId, Digest};
@@ -9,6 +11,7 @@ use crate::text::chain::Chain;
 use crate::text::context::ContextLine;
 
 use super::PathTable;
+use super::owner::{ContentDigest, Ownership};
 
 /// Everything a layer gave, whatever image it belongs to. The unit of cache, sweep, queue and diff.
 ///
@@ -37,6 +40,11 @@ pub struct LayerRecord {
     /// Its candidates in order of their place, those of nested content behind the others. One that stands in the
     /// stored bytes of an archive as well as in its content is told once, with the way into the archive.
     pub candidates: Vec<LayerCandidate>,
+    /// What the package databases in it say.
+    pub ownership: Ownership,
+    /// The hashes of the files that hold a candidate, by their numbers in `paths`. Files that are larger than
+    /// [`crate::limits::Limits::compared_file_bytes`], sparse or cut off are not there.
+    pub contents: BTreeMap<u32, ContentDigest>,
     /// Candidates beyond the limit of one rule in one file, which are counted only.
     pub more_candidates: u64,
     /// Bytes that were shipped beside the stream and searched: gzip header fields, skippable frames, trailing bytes.

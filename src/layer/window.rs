@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::engine::{Place, REACH, Regions};
 use crate::tar::{Entry, Framer, Framing, Oddity, Region, RegionKind, Sink};
 
-use super::bodies::{Bodies, Body};
+use super::archives::{Body, Picker};
 use super::{Carrier, PathTable};
 
 /// New bytes of a window. Smaller ones gain nothing, larger ones only cost memory (measured with 256 KiB and 4 MiB).
@@ -99,6 +99,11 @@ pub(super) struct Cut {
 }
 
 impl Cut {
+    /// The path of the member a region belongs to, empty where it is none.
+    pub(super) fn path_of(&self, span: &Span) -> &[u8] {
+        &self.paths[span.path.clone()]
+    }
+
     pub(super) fn span_at(&self, offset: u64) -> Option<u32> {
         let behind = self.spans.partition_point(|span| span.span.start <= offset);
         let number = behind.checked_sub(1)?;
@@ -142,7 +147,7 @@ impl Regions for Cut {
     fn path(&self, region: u32) -> &[u8] {
         self.spans
             .get(region as usize)
-            .map_or(b"", |span| &self.paths[span.path.clone()])
+            .map_or(b"", |span| self.path_of(span))
     }
 }
 
@@ -156,7 +161,7 @@ enum Frame {
 struct Collected {
     regions: VecDeque<Region>,
     paths: PathTable,
-    bodies: Option<Bodies>,
+    bodies: Option<Picker>,
     oddities: Vec<(Oddity, u64)>,
     longest_path: usize,
     most_entries: usize,
@@ -213,7 +218,7 @@ pub(super) struct Framed {
 
 impl Windower {
     /// A windower for a tar archive, whose members that are archives are picked by `bodies`.
-    pub(super) fn tar(pool: &Arc<BufferPool>, limits: &crate::limits::Limits, bodies: Bodies) -> Self {
+    pub(super) fn tar(pool: &Arc<BufferPool>, limits: &crate::limits::Limits, bodies: Picker) -> Self {
         let mut windower = Self::flat(pool, Carrier::Blob);
         windower.frame = Frame::Tar(Box::new(Framer::new(limits)));
         windower.collected.bodies = Some(bodies);
@@ -256,7 +261,7 @@ impl Windower {
         self.collected
             .bodies
             .as_mut()
-            .map(Bodies::found)
+            .map(Picker::found)
             .unwrap_or_default()
     }
 

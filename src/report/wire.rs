@@ -275,8 +275,71 @@ pub struct Occurrence {
     pub context: Vec<Line>,
     /// Confidence of this occurrence.
     pub confidence: Confidence,
+    /// What the image knows of its file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<FileClass>,
     /// Whether the bytes it stands in were verified.
     pub integrity: Integrity,
+}
+
+/// What the image knows of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileClass {
+    /// `application`, `package` or `runtime`.
+    pub kind: String,
+    /// `documentation`, `lock-file`, `package-database` or `test`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub area: Option<String>,
+    /// The package it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<Package>,
+    /// The class for a person, escaped.
+    pub reason: String,
+}
+
+/// A package, and how well its claim to a file stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
+    /// `apk`, `dpkg`, `gem`, `go`, `maven`, `npm` or `python`.
+    pub system: String,
+    /// Its name, escaped.
+    pub name: String,
+    /// Its version, escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Whether it names an open licence.
+    #[serde(default)]
+    pub open_licence: bool,
+    /// `compiled`, `local`, `modified`, `uncompared`, `unhashed` or `unmodified`.
+    pub state: String,
+}
+
+impl FileClass {
+    /// Whether there is more to say of the file than that it is one.
+    pub fn is_remarkable(&self) -> bool {
+        self.area.is_some() || self.kind != "application"
+    }
+}
+
+impl From<&finding::FileClass> for FileClass {
+    fn from(class: &finding::FileClass) -> Self {
+        let package = match &class.tree {
+            finding::Tree::Package { package, state } => Some(Package {
+                system: package.system.name().to_owned(),
+                name: package.name.clone(),
+                version: package.version.clone(),
+                open_licence: package.is_open,
+                state: state.name().to_owned(),
+            }),
+            finding::Tree::Application | finding::Tree::Runtime { .. } => None,
+        };
+        Self {
+            kind: class.kind().to_owned(),
+            area: class.area.name().map(str::to_owned),
+            package,
+            reason: class.to_string(),
+        }
+    }
 }
 
 /// Another half of a credential.
@@ -710,6 +773,7 @@ impl Occurrence {
                 })
                 .collect(),
             confidence: occurrence.confidence,
+            class: occurrence.class.as_ref().map(FileClass::from),
             integrity: occurrence.verification.into(),
         }
     }

@@ -55,6 +55,8 @@ pub enum Evidence {
     Encrypted,
     /// Its time of validity, written inside it, is over.
     Expired,
+    /// It stands in a file that a package or a language's standard library brought; confidence was lowered for it.
+    Packaged,
     /// Its other half was found.
     Paired,
     /// Its inner structure was decoded.
@@ -97,7 +99,7 @@ lowercase_display! {
     Confidence { Low => "low", Medium => "medium", High => "high" }
     Evidence {
         Checksum => "checksum", Context => "context", Entropy => "entropy", Encrypted => "encrypted",
-        Expired => "expired", Paired => "paired", Parsed => "parsed", Path => "path",
+        Expired => "expired", Packaged => "packaged", Paired => "paired", Parsed => "parsed", Path => "path",
         PublicTestKey => "public-test-key", Sample => "sample", TestMode => "test-mode", Unpaired => "unpaired",
     }
 }

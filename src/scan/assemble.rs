@@ -16,6 +16,7 @@ use crate::source::SourceError;
 use crate::text::{self, Lossless};
 
 use super::Scan;
+use super::classify;
 use super::gather::Gathered;
 use super::metadata::{Searched, Texts};
 use super::pairs::{self, Hit, Sighting};
@@ -187,7 +188,12 @@ impl<'s> Assembler<'s> {
         }
 
         let sightings = sightings(number, &records, &summaries, &metadata, &attested);
-        for hit in pairs::join(self.scan.rules(), sightings) {
+        for mut hit in pairs::join(self.scan.rules(), sightings) {
+            if hit.is_published
+                && let Some(rule) = self.scan.rules().rules().get(hit.rule as usize)
+            {
+                classify::lower(rule, &mut hit);
+            }
             self.hit(repository, hit);
         }
         self.images.push(ImageSummary {
@@ -664,11 +670,17 @@ fn sightings<'r>(
         .zip(resolve::statuses(&tables, &members))
         .collect();
 
+    let standings = classify::standings(records, &lives);
+
     let mut sightings = Vec::new();
     for (index, record) in records.iter().enumerate() {
         let Some(record) = record else { continue };
         for found in &record.candidates {
             let row = found.entry.and_then(|entry| record.paths.row(entry));
+            let member = found
+                .entry
+                .map(|entry| (index, entry))
+                .filter(|_| found.carrier.is_file());
             let (origin, status) = match row {
                 Some(row) if found.carrier.is_file() => {
                     let entry = EntryFacts {
@@ -710,6 +722,7 @@ fn sightings<'r>(
                 location: found.location,
                 companions: &found.companions,
                 context: &found.context,
+                standing: member.and_then(|member| standings.get(&member).cloned()),
                 verification: summaries
                     .get(index)
                     .map_or(Verification::Unverified, |layer| layer.verification),
@@ -731,6 +744,7 @@ fn sightings<'r>(
             companions: &found.companions,
             context: &found.context,
             verification: Verification::Verified,
+            standing: None,
         });
     }
     sightings

@@ -6,6 +6,7 @@
 //! ```
 
 mod assemble;
+mod classify;
 mod gather;
 pub mod member;
 mod metadata;

@@ -10,6 +10,8 @@ use crate::text::Lossless;
 use crate::text::chain::{Chain, Link};
 use crate::text::context::ContextLine;
 
+use super::classify::Standing;
+
 /// A candidate at one place of one image.
 pub(super) struct Sighting<'r> {
     pub(super) image: usize,
@@ -21,6 +23,8 @@ pub(super) struct Sighting<'r> {
     pub(super) companions: &'r [Location],
     pub(super) context: &'r [ContextLine],
     pub(super) verification: Verification,
+    /// What the image knows of the file, where it is in one.
+    pub(super) standing: Option<Standing>,
 }
 
 /// An occurrence of a credential whose halves are together.
@@ -30,6 +34,8 @@ pub(super) struct Hit {
     pub(super) identifier: Option<Vec<u8>>,
     pub(super) evidence: Vec<Evidence>,
     pub(super) occurrence: Occurrence,
+    /// Whether its file is published content.
+    pub(super) is_published: bool,
     /// Whether it is half of a credential whose other half was not found.
     is_lone: bool,
 }
@@ -322,8 +328,13 @@ fn hit(
                 })
                 .collect(),
             confidence: sighting.candidate.confidence,
+            class: sighting.standing.as_ref().map(|standing| standing.class.clone()),
             verification: sighting.verification,
         },
+        is_published: sighting
+            .standing
+            .as_ref()
+            .is_some_and(|standing| standing.is_published),
         is_lone: false,
     }
 }

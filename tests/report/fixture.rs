@@ -1,9 +1,9 @@
 //! Reports as values, built in code. No credential here was ever issued: their random parts are computed.
 
 use layersift::finding::{
-    Chain, Companion, Counters, Coverage, DeletedBy, EntryFacts, Finding, Fingerprinter, ImageSummary,
-    LayerSummary, Line, Location, MetadataUse, Occurrence, Origin, Report, Scheme, Secret, Skip, SkipKind,
-    Status, TargetSummary, Verification,
+    Area, Chain, Companion, Counters, Coverage, DeletedBy, EntryFacts, FileClass, Finding, Fingerprinter,
+    ImageSummary, LayerSummary, Line, Location, MetadataUse, Occurrence, Origin, Package, PackageState,
+    PackageSystem, Report, Scheme, Secret, Skip, SkipKind, Status, TargetSummary, Tree, Verification,
 };
 use layersift::oci::{DiffId, Digest, ImageId, Platform};
 use layersift::report::{RuleNote, RuleNotes};
@@ -87,6 +87,21 @@ pub(crate) fn notes() -> RuleNotes {
     .into_iter()
     .map(|(id, note)| (RuleId(id.to_owned()), note))
     .collect()
+}
+
+fn modified_package() -> FileClass {
+    FileClass {
+        tree: Tree::Package {
+            package: Package {
+                system: PackageSystem::Dpkg,
+                name: "acme-tls".to_owned(),
+                version: Some("1.2-3".to_owned()),
+                is_open: true,
+            },
+            state: PackageState::Modified,
+        },
+        area: Area::Ordinary,
+    }
 }
 
 /// Two platforms of one image: a key that a later layer deletes, a token in the environment and in the history, a
@@ -224,6 +239,7 @@ fn hmac_key() -> Finding {
         }],
         context: lines(&context),
         confidence: Confidence::High,
+        class: None,
         verification: Verification::Verified,
     };
     finding(
@@ -254,6 +270,7 @@ fn npm_token() -> Finding {
             true,
         )]),
         confidence: Confidence::High,
+        class: None,
         verification: Verification::Verified,
     };
     finding(
@@ -289,6 +306,7 @@ fn private_key() -> Finding {
         companions: Vec::new(),
         context: lines(&[(1, "-----BEGIN …".to_owned(), true)]),
         confidence: Confidence::High,
+        class: Some(modified_package()),
         verification: Verification::Verified,
     };
     finding(
@@ -321,6 +339,7 @@ fn guess() -> Finding {
             companions: Vec::new(),
             context: Vec::new(),
             confidence: Confidence::Low,
+            class: None,
             verification: Verification::Verified,
         }],
     )

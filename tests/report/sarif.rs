@@ -350,6 +350,7 @@ fn results_beyond_githubs_limit_are_cut_from_the_least_severe_and_counted() {
                 companions: Vec::new(),
                 context: Vec::new(),
                 confidence: Confidence::High,
+                class: None,
                 verification: layersift::finding::Verification::Verified,
             };
             let severity = severities[(index % 2) as usize];

@@ -272,6 +272,11 @@ fn write_occurrence(
         );
         page.labelled(4, LABEL, "file", &[(Ink::Plain, &facts)]);
     }
+    if let Some(class) = &occurrence.class
+        && class.is_remarkable()
+    {
+        page.labelled(4, LABEL, "class", &[(Ink::Plain, &class.reason)]);
+    }
     if occurrence.integrity == wire::Integrity::Failed {
         let text = "NOT VERIFIED: these bytes are not what the manifest promises";
         page.labelled(4, LABEL, "bytes", &[(Ink::Red, text)]);
@@ -753,6 +758,7 @@ fn reason(evidence: Evidence) -> &'static str {
         Evidence::Entropy => "as random as it must be",
         Evidence::Encrypted => "encrypted, its passphrase not in sight",
         Evidence::Expired => "expired by its own date",
+        Evidence::Packaged => "in a file that a package brought",
         Evidence::Paired => "its other half was found",
         Evidence::Parsed => "its inner structure decodes",
         Evidence::Path => "in a file where such secrets live",
