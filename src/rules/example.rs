@@ -50,7 +50,9 @@ enum Piece {
 enum Computed {
     Crc32Base36,
     Crc32Base62,
+    Crc32HexBe,
     Crc32HexLe,
+    XorBase62,
 }
 
 /// Characters of a hole; each range of several characters stands for a kind that must occur.
@@ -138,7 +140,9 @@ impl Piece {
             return match name {
                 "crc32-base36" => Ok(Self::Computed(Computed::Crc32Base36)),
                 "crc32-base62" => Ok(Self::Computed(Computed::Crc32Base62)),
+                "crc32-hex-be" => Ok(Self::Computed(Computed::Crc32HexBe)),
                 "crc32-hex-le" => Ok(Self::Computed(Computed::Crc32HexLe)),
+                "xor-base62" => Ok(Self::Computed(Computed::XorBase62)),
                 _ => Err(TemplateError::Unknown(hole.to_owned())),
             };
         }
@@ -254,10 +258,19 @@ impl Computed {
         match self {
             Self::Crc32Base36 => digits(crc32fast::hash(text), &DIGITS[..36], 7).to_ascii_lowercase(),
             Self::Crc32Base62 => digits(crc32fast::hash(text), DIGITS, 6),
-            Self::Crc32HexLe => {
+            Self::Crc32HexBe | Self::Crc32HexLe => {
                 // The underscore between the text and its checksum is not part of either.
-                let text = text.strip_suffix(b"_").unwrap_or(text);
-                crate::text::hex(&crc32fast::hash(text).to_le_bytes()).into_bytes()
+                let checksum = crc32fast::hash(text.strip_suffix(b"_").unwrap_or(text));
+                let bytes = match self {
+                    Self::Crc32HexLe => checksum.to_le_bytes(),
+                    _ => checksum.to_be_bytes(),
+                };
+                crate::text::hex(&bytes).into_bytes()
+            }
+            Self::XorBase62 => {
+                let digits = [&DIGITS[10..], &DIGITS[..10]].concat();
+                let sum = text.iter().fold(0, |sum, byte| sum ^ byte);
+                vec![digits[usize::from(sum) % digits.len()]]
             }
         }
     }
@@ -373,6 +386,12 @@ mod tests {
         assert_eq!(text.len(), 41);
         // CRC-32 of "123456789" is CBF43926: the check value of its specification.
         assert_eq!(expand("123456789_{=crc32-hex-le}", 0), "123456789_2639f4cb");
+        assert_eq!(
+            expand("x_{^}123456789_{=crc32-hex-be}", 0),
+            "x_123456789_cbf43926"
+        );
+        // `a` is 97, and digit 97 - 62 = 35 is `j`.
+        assert_eq!(expand("x_{^}a{=xor-base62}", 0), "x_aj");
         assert_eq!(Computed::Crc32Base36.of(b"123456789"), b"1kl8mjq");
     }
 

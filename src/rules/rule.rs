@@ -241,6 +241,8 @@ pub enum Check {
     AzureEntraSecret,
     /// Azure's identifiable keys: Marvin32 over the decoded key.
     AzureMarvin32,
+    /// Base58 of Bitcoin with its checksum: private keys of wallets.
+    Base58Check,
     /// A prefix and base64 of a JSON object.
     Base64Json,
     /// Decodes as base64 to at least 16 bytes that are not text.
@@ -251,6 +253,8 @@ pub enum Check {
     Crc32Base62,
     /// GitLab routable tokens: CRC-32 in base36. Tokens without a dot have none and pass.
     Crc32Base36,
+    /// Zuplo: CRC-32 of what stands between two underscores, in hex behind the last one.
+    Crc32HexBe,
     /// Grafana: CRC-32 in little-endian hex after the last underscore.
     Crc32HexLe,
     /// Discord bot tokens: the first segment is base64 of a number.
@@ -263,6 +267,8 @@ pub enum Check {
     GithubFineGrained,
     /// A JSON Web Token: header and payload decode. `exp` is not compared with the clock.
     Jwt,
+    /// A letter and a digit are both there.
+    LetterAndDigit,
     /// A macaroon, as PyPI's tokens are.
     Macaroon,
     /// Not made of hex digits alone.
@@ -273,12 +279,16 @@ pub enum Check {
     Password,
     /// A private key that parses: PKCS#1, PKCS#8, SEC1, OpenSSH, DSA, PGP; known test keys are recognised.
     PrivateKey,
+    /// A seed of Stellar: base32 with CRC-16.
+    StellarSeed,
     /// Upper-case letter, lower-case letter and digit are all there.
     ThreeClasses,
     /// Upper-case letter and lower-case letter are both there.
     TwoCases,
     /// A URI whose password is neither empty nor a placeholder.
     UriPassword,
+    /// Temporary tokens of the crate registry: the XOR of 31 characters, the last one.
+    XorBase62,
 }
 
 /// A template of a text, expanded with a seed: see [`super::example`].
@@ -347,11 +357,11 @@ lowercase_display! {
     SecretKind { Generated => "generated", Guessable => "guessable" }
     Check {
         AwsAccessKeyId => "aws-access-key-id", AzureDevopsPat => "azure-devops-pat",
-        AzureEntraSecret => "azure-entra-secret", AzureMarvin32 => "azure-marvin32", Base64Json => "base64-json", Base64Random => "base64-random",
+        AzureEntraSecret => "azure-entra-secret", AzureMarvin32 => "azure-marvin32", Base58Check => "base58check", Base64Json => "base64-json", Base64Random => "base64-random",
         Bech32 => "bech32", Crc32Base62 => "crc32-base62", Crc32Base36 => "crc32-base36",
-        Crc32HexLe => "crc32-hex-le", DiscordToken => "discord-token", DockerAuth => "docker-auth", GcpServiceAccount => "gcp-service-account",
-        GithubFineGrained => "github-fine-grained", Jwt => "jwt", Macaroon => "macaroon", NotHex => "not-hex", NotPlaceholder => "not-placeholder",
-        Password => "password", PrivateKey => "private-key", ThreeClasses => "three-classes", TwoCases => "two-cases",
-        UriPassword => "uri-password",
+        Crc32HexBe => "crc32-hex-be", Crc32HexLe => "crc32-hex-le", DiscordToken => "discord-token", DockerAuth => "docker-auth", GcpServiceAccount => "gcp-service-account",
+        GithubFineGrained => "github-fine-grained", Jwt => "jwt", LetterAndDigit => "letter-and-digit", Macaroon => "macaroon", NotHex => "not-hex", NotPlaceholder => "not-placeholder",
+        Password => "password", PrivateKey => "private-key", StellarSeed => "stellar-seed", ThreeClasses => "three-classes", TwoCases => "two-cases",
+        UriPassword => "uri-password", XorBase62 => "xor-base62",
     }
 }

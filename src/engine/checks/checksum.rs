@@ -46,6 +46,54 @@ pub fn crc32_hex_le(token: &[u8]) -> Verdict {
     Verdict::proof(holds, Evidence::Checksum)
 }
 
+/// CRC-32 of what stands between the first underscore and the last one, as hex behind the latter: Zuplo.
+pub fn crc32_hex_be(token: &[u8]) -> Verdict {
+    let holds = (|| {
+        let start = token.iter().position(|&byte| byte == b'_')? + 1;
+        let (head, checksum) = token.get(start..)?.split_last_chunk::<8>()?;
+        let body = head.strip_suffix(b"_")?;
+        Some(!body.is_empty() && format!("{:08x}", crc32fast::hash(body)).as_bytes() == checksum)
+    })();
+    Verdict::proof(holds == Some(true), Evidence::Checksum)
+}
+
+/// XOR of the 31 characters before the last one, modulo 62, which names that one: the temporary tokens of the crate
+/// registry.
+pub fn xor_base62(token: &[u8]) -> Verdict {
+    const DIGITS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let holds = token.split_last_chunk::<32>().is_some_and(|(_, random)| {
+        let sum = random[..31].iter().fold(0, |sum, byte| sum ^ byte);
+        DIGITS[usize::from(sum) % DIGITS.len()] == random[31]
+    });
+    Verdict::proof(holds, Evidence::Checksum)
+}
+
+/// Base58Check: the last four bytes are the first ones of SHA-256 of SHA-256 over the others. Private keys of
+/// Bitcoin and of many that took after it.
+pub fn base58check(text: &[u8]) -> Verdict {
+    let holds = base58(text).is_some_and(|bytes| {
+        bytes.split_last_chunk::<4>().is_some_and(|(body, checksum)| {
+            !body.is_empty() && Sha256::digest(Sha256::digest(body)).starts_with(checksum)
+        })
+    });
+    Verdict::proof(holds, Evidence::Checksum)
+}
+
+/// A seed of Stellar: base32 of a byte that says so, 32 bytes and their CRC-16 (XMODEM), the low byte first.
+pub fn stellar_seed(text: &[u8]) -> Verdict {
+    let holds = (|| {
+        let bytes = base32_lower(text).filter(|bytes| bytes.len() == 35 && bytes[0] == 0x90)?;
+        let (body, checksum) = bytes.split_last_chunk::<2>()?;
+        let sum = body.iter().fold(0u16, |sum, &byte| {
+            (0..8).fold(sum ^ u16::from(byte) << 8, |sum, _| {
+                sum << 1 ^ if sum & 0x8000 == 0 { 0 } else { 0x1021 }
+            })
+        });
+        Some(sum.to_le_bytes() == *checksum)
+    })();
+    Verdict::proof(holds == Some(true), Evidence::Checksum)
+}
+
 /// Eight characters of base32 of SHA-256 over the first 77: GitHub's fine-grained tokens. GitHub does not document
 /// it, so a mismatch proves nothing.
 pub fn github_fine_grained(token: &[u8]) -> Verdict {
@@ -213,8 +261,35 @@ fn base32_lower(text: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Base58 with the digits of Bitcoin; `None` for other characters and for more than [`BASE58_LONGEST`].
+fn base58(text: &[u8]) -> Option<Vec<u8>> {
+    if text.len() > BASE58_LONGEST {
+        return None;
+    }
+    let mut number: Vec<u8> = Vec::new(); // least significant byte first
+    for byte in text {
+        let mut carry = BASE58.iter().position(|digit| digit == byte)?;
+        for byte in &mut number {
+            carry += usize::from(*byte) * 58;
+            *byte = carry as u8;
+            carry >>= 8;
+        }
+        if carry > 0 {
+            number.push(carry as u8);
+        }
+    }
+    let zeros = text.iter().take_while(|&&byte| byte == BASE58[0]).count();
+    number.resize(number.len() + zeros, 0);
+    number.reverse();
+    Some(number)
+}
+
+/// Extended private keys have 111 characters; the work grows with the square.
+const BASE58_LONGEST: usize = 128;
+
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const BASE36: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+const BASE58: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const BECH32: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 const ENTRA_BASE66: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ1234567890.-_~";
@@ -293,6 +368,47 @@ mod tests {
         assert!(passes(crc32_hex_le(b"123456789_2639f4cb"), CHECKSUM));
         assert_eq!(crc32_hex_le(b"123456789_cbf43926"), Verdict::Fail);
         assert_eq!(crc32_hex_le(b"1234567892639f4cb"), Verdict::Fail);
+    }
+
+    #[test]
+    fn crc32_in_hex_is_big_endian_between_underscores() {
+        assert!(passes(crc32_hex_be(b"x_123456789_cbf43926"), CHECKSUM));
+        assert_eq!(crc32_hex_be(b"x_123456789_2639f4cb"), Verdict::Fail);
+        assert_eq!(crc32_hex_be(b"123456789_cbf43926"), Verdict::Fail, "no prefix");
+        assert_eq!(crc32_hex_be(b"x__00000000"), Verdict::Fail, "no body");
+    }
+
+    #[test]
+    fn xor_of_31_characters_names_the_last() {
+        // 31 times the same character leaves it: `a` is 97, and 97 - 62 = 35 is `j`.
+        let right = [&b"x_"[..], &[b'a'; 31], b"j"].concat();
+        assert!(passes(xor_base62(&right), CHECKSUM));
+        assert_eq!(xor_base62(&changed(&right, 20)), Verdict::Fail);
+        assert_eq!(xor_base62(b"short"), Verdict::Fail);
+    }
+
+    #[test]
+    fn base58_of_the_draft_and_its_checksum() {
+        // Vectors of the Internet draft on base58.
+        assert_eq!(base58(b"2NEpo7TZRRrLZSi2U").unwrap(), b"Hello World!");
+        assert_eq!(base58(b"11233QC4").unwrap(), [0, 0, 0x28, 0x7f, 0xb4, 0xcd]);
+        assert_eq!(base58(b"0OIl"), None);
+        for (version, bytes, suffix) in [("80", "32", ""), ("80", "32", "01"), ("0488ade4", "74", "")] {
+            let right = generated("base58check", &[version, bytes, suffix]);
+            assert!(passes(base58check(&right), CHECKSUM));
+            assert_eq!(base58check(&changed(&right, 20)), Verdict::Fail);
+        }
+        assert_eq!(base58check(b""), Verdict::Fail);
+        assert_eq!(base58check(&[b'2'; 20_000]), Verdict::Fail, "too long");
+    }
+
+    #[test]
+    fn seeds_of_stellar_have_their_version_and_checksum() {
+        let right = generated("stellar-seed", &[]);
+        assert!(passes(stellar_seed(&right), CHECKSUM));
+        assert_eq!(stellar_seed(&changed(&right, 20)), Verdict::Fail);
+        assert_eq!(stellar_seed(&[b'S'; 10]), Verdict::Fail);
+        assert_eq!(stellar_seed(b""), Verdict::Fail);
     }
 
     #[test]

@@ -52,22 +52,28 @@ pub fn run(check: Check, secret: &[u8], whole: &[u8]) -> Verdict {
         Check::AzureDevopsPat => checksum::azure_devops_pat(secret),
         Check::AzureEntraSecret => checksum::azure_entra_secret(secret),
         Check::AzureMarvin32 => checksum::azure_identifiable(secret),
+        Check::Base58Check => checksum::base58check(secret),
         Check::Base64Json => token::base64_json(secret),
         Check::Base64Random => token::base64_random(secret),
         Check::Bech32 => checksum::bech32(secret),
         Check::Crc32Base36 => checksum::crc32_base36(secret),
         Check::Crc32Base62 => checksum::crc32_base62(secret),
+        Check::Crc32HexBe => checksum::crc32_hex_be(secret),
         Check::Crc32HexLe => checksum::crc32_hex_le(secret),
         Check::DiscordToken => token::discord_token(secret),
         Check::DockerAuth => token::docker_auth(secret),
         Check::GcpServiceAccount => token::gcp_service_account(secret),
         Check::GithubFineGrained => checksum::github_fine_grained(secret),
         Check::Jwt => token::jwt(secret),
+        Check::LetterAndDigit => Verdict::filter(
+            secret.iter().any(u8::is_ascii_alphabetic) && secret.iter().any(u8::is_ascii_digit),
+        ),
         Check::Macaroon => token::macaroon(secret),
         Check::NotHex => Verdict::filter(!secret.iter().all(u8::is_ascii_hexdigit)),
         Check::NotPlaceholder => Verdict::filter(!is_placeholder(secret)),
         Check::Password => token::password(secret),
         Check::PrivateKey => key::private_key(secret),
+        Check::StellarSeed => checksum::stellar_seed(secret),
         Check::ThreeClasses => Verdict::filter(
             secret.iter().any(u8::is_ascii_uppercase)
                 && secret.iter().any(u8::is_ascii_lowercase)
@@ -77,6 +83,7 @@ pub fn run(check: Check, secret: &[u8], whole: &[u8]) -> Verdict {
             secret.iter().any(u8::is_ascii_uppercase) && secret.iter().any(u8::is_ascii_lowercase),
         ),
         Check::UriPassword => token::uri_password(secret, whole),
+        Check::XorBase62 => checksum::xor_base62(secret),
     }
 }
 
@@ -90,6 +97,9 @@ mod tests {
         assert_eq!(run(Check::NotHex, b"deadBEEFg", b""), Verdict::Pass(vec![]));
         assert_eq!(run(Check::ThreeClasses, b"abcDEF", b""), Verdict::Fail);
         assert_eq!(run(Check::ThreeClasses, b"abcDEF1", b""), Verdict::Pass(vec![]));
+        assert_eq!(run(Check::LetterAndDigit, b"abcdef", b""), Verdict::Fail);
+        assert_eq!(run(Check::LetterAndDigit, b"123456", b""), Verdict::Fail);
+        assert_eq!(run(Check::LetterAndDigit, b"abcde6", b""), Verdict::Pass(vec![]));
         assert_eq!(run(Check::TwoCases, b"abcdef1", b""), Verdict::Fail);
         assert_eq!(run(Check::TwoCases, b"abcDEF", b""), Verdict::Pass(vec![]));
     }

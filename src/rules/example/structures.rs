@@ -23,6 +23,8 @@ pub fn structure(name: &str, args: &[&str], rng: &mut Rng) -> Option<Vec<u8>> {
         ("azure-devops-pat", []) => azure_devops_pat(rng),
         ("azure-entra-secret", []) => azure_entra_secret(rng),
         ("azure-marvin32", [seed, signature, bytes]) => azure_key(seed, signature, bytes.parse().ok()?, rng)?,
+        ("base58check", [version, bytes]) => base58check(version, bytes.parse().ok()?, "", rng)?,
+        ("base58check", [version, bytes, suffix]) => base58check(version, bytes.parse().ok()?, suffix, rng)?,
         ("base64", [bytes]) => {
             STANDARD.encode(random(rng, bytes.parse().ok().filter(|&bytes| bytes <= 4096)?))
         }
@@ -62,6 +64,7 @@ pub fn structure(name: &str, args: &[&str], rng: &mut Rng) -> Option<Vec<u8>> {
         }
         ("pkcs8-pem", form) => pem("PRIVATE KEY", &[], &pkcs8(OID_RSA, &pkcs1(rng)), form)?,
         ("rsa-pkcs1-pem", form) => pem("RSA PRIVATE KEY", &[], &pkcs1(rng), form)?,
+        ("stellar-seed", []) => stellar_seed(rng),
         _ => return None,
     };
     Some(text.into_bytes())
@@ -357,6 +360,63 @@ fn macaroon(location: &str, rng: &mut Rng) -> String {
     bytes.extend([0, 0, 6, 32]);
     bytes.extend(random(rng, 32));
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Random bytes between a version and a suffix, both in hex, with the checksum of all.
+fn base58check(version: &str, bytes: usize, suffix: &str, rng: &mut Rng) -> Option<String> {
+    const DIGITS: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+    let unhex = |hex: &str| -> Option<Vec<u8>> {
+        (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok())
+            .collect()
+    };
+    let mut body = unhex(version)?;
+    body.extend(random(rng, Some(bytes).filter(|&bytes| bytes <= 80)?));
+    body.extend(unhex(suffix)?);
+    let checksum = Sha256::digest(Sha256::digest(&body));
+    body.extend(&checksum[..4]);
+    let zeros = body.iter().take_while(|&&byte| byte == 0).count();
+    let mut text = vec![DIGITS[0]; zeros];
+    // Long division: the remainders are the digits, the last one first.
+    let mut digits = Vec::new();
+    while body.iter().any(|&byte| byte > 0) {
+        let rest = body.iter_mut().fold(0u32, |rest, byte| {
+            let number = rest << 8 | u32::from(*byte);
+            *byte = (number / 58) as u8;
+            number % 58
+        });
+        digits.push(DIGITS[rest as usize]);
+    }
+    text.extend(digits.iter().rev());
+    String::from_utf8(text).ok()
+}
+
+/// A version, 32 bytes and their CRC-16, bit by bit.
+fn stellar_seed(rng: &mut Rng) -> String {
+    let mut bytes = vec![0x90];
+    bytes.extend(random(rng, 32));
+    let mut sum = 0u16;
+    for bit in bytes
+        .iter()
+        .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1))
+    {
+        let top = sum >> 15;
+        sum <<= 1;
+        if top != u16::from(bit) {
+            sum ^= 0x1021;
+        }
+    }
+    bytes.extend(sum.to_le_bytes());
+    (0..bytes.len() * 8 / 5)
+        .map(|place| {
+            let digit = (0..5).fold(0, |digit, bit| {
+                let at = place * 5 + bit;
+                digit << 1 | bytes[at / 8] >> (7 - at % 8) & 1
+            });
+            char::from(BASE32[usize::from(digit)])
+        })
+        .collect()
 }
 
 fn discord_token(rng: &mut Rng) -> String {
