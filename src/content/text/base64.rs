@@ -20,6 +20,9 @@ fn is_member(byte: u8) -> bool {
 /// Characters of the shortest run: twelve bytes. Shorter ones hide no secret that could be told from a word.
 const LEAST: usize = 16;
 
+/// Characters from which on a run may have lost its padding, or have something glued to it.
+const LEAST_OF_ANY_LENGTH: usize = 24;
+
 /// Characters that are decoded to see whether a run is worth it.
 const LOOK: usize = 32;
 
@@ -62,6 +65,11 @@ pub(super) fn find(bytes: &[u8], is_cut: bool, allowance: &mut Allowance, out: &
 
 fn read(bytes: &[u8], run: Range<usize>, is_cut: bool, allowance: &mut Allowance) -> Option<Decoded> {
     let is_cut = is_cut && run.start == 0;
+    let padded = run.len() + padding(bytes, run.end);
+    // Three words of four are not as long as encoded bytes are.
+    if run.len() < LEAST_OF_ANY_LENGTH && !is_cut && padded % 4 != 0 {
+        return None;
+    }
     let skipped = begin(&bytes[run.clone()], is_cut)?;
     let lines = runs::lines(bytes, run.start + skipped..run.end, is_cut, is_member);
     let length = lines.iter().map(Range::len).sum::<usize>();
@@ -96,14 +104,19 @@ fn read(bytes: &[u8], run: Range<usize>, is_cut: bool, allowance: &mut Allowance
     let decoded = engine.decode(&text).ok()?;
     let places = Places::units(lines, text.len(), (4, 3));
     let mut at = places.extent();
-    let padding = bytes[at.end..].iter().take(2).take_while(|&&byte| byte == b'=');
-    at.end += padding.count();
+    at.end += padding(bytes, at.end);
     Some(Decoded {
         at,
         encoding,
         bytes: decoded,
         places,
     })
+}
+
+/// How many padding signs stand at `at`.
+fn padding(bytes: &[u8], at: usize) -> usize {
+    let signs = bytes[at..].iter().take(2).take_while(|&&byte| byte == b'=');
+    signs.count()
 }
 
 const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
