@@ -614,6 +614,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::owner::ContentDigest;
     use super::*;
     use crate::rules::RuleSet;
 
@@ -639,16 +640,20 @@ mod tests {
     const TOKEN: &str = "tok_0123456789abcdef";
 
     fn read(blob: &[u8], jobs: usize) -> LayerRecord {
+        read_within(&Limits::default(), blob, jobs)
+    }
+
+    fn read_within(limits: &Limits, blob: &[u8], jobs: usize) -> LayerRecord {
         let rules = RuleSet::load(&[("tests.toml".to_owned(), RULE.to_owned())]).expect("the rule is right");
         let rules = rules.retain(|rule| rule.id.0 == "test-token");
-        let (matcher, limits) = (Matcher::new(Arc::new(rules)), Limits::default());
+        let matcher = Matcher::new(Arc::new(rules));
         let budget = Budget::new(limits.in_flight_bytes);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(jobs)
             .build()
             .expect("threads start");
         let cancelled = AtomicBool::new(false);
-        let reader = LayerReader::new(&matcher, &limits, &budget, &pool, &cancelled);
+        let reader = LayerReader::new(&matcher, limits, &budget, &pool, &cancelled);
         let claims = Claims {
             digest: Algorithm::Sha256,
             diff_id: None,
@@ -765,6 +770,30 @@ mod tests {
     }
 
     #[test]
+    fn package_databases_beyond_a_limit_are_told() {
+        let sums: String = (0..100)
+            .map(|number| format!("{number:032x}  etc/{number}\n"))
+            .collect();
+        let layer = tar(&[("var/lib/dpkg/info/a.md5sums", sums.into_bytes())]);
+        let reasons = |limits: Limits| -> Vec<&str> {
+            let skips = read_within(&limits, &layer, 1).skips;
+            assert!(skips.iter().all(|skip| skip.severeness == Severeness::Note));
+            skips.iter().map(|skip| skip.reason).collect()
+        };
+        assert_eq!(reasons(Limits::default()), Vec::<&str>::new());
+        let few = Limits {
+            package_claims: 99,
+            ..Limits::default()
+        };
+        assert_eq!(reasons(few), ["package-claims"]);
+        let small = Limits {
+            package_database_bytes: 1000,
+            ..Limits::default()
+        };
+        assert_eq!(reasons(small), ["package-database"]);
+    }
+
+    #[test]
     fn what_was_found_before_the_damage_is_kept() {
         let mut noise = 1_u64;
         let random: Vec<u8> = std::iter::repeat_with(|| {
@@ -807,6 +836,13 @@ mod tests {
             prop_assert_eq!(plain.candidates.len() as u64 + plain.more_candidates, expected as u64);
             prop_assert_eq!(paths(&plain), paths(&packed));
             prop_assert_eq!(&plain.diff_id, &packed.diff_id);
+            // However windows cut a file, its hashes are those of the whole.
+            for record in [&plain, &packed] {
+                for entry in record.candidates.iter().filter_map(|candidate| candidate.entry) {
+                    let whole = ContentDigest::of(&files[entry as usize].1);
+                    prop_assert_eq!(record.contents.get(&entry), Some(&whole));
+                }
+            }
         }
     }
 }

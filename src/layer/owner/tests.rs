@@ -266,7 +266,7 @@ proptest! {
 
     #[test]
     fn what_a_record_lists_is_found_whatever_its_name(names in prop::collection::btree_set("[a-zA-Z0-9 ,\"._é-]{1,12}", 1..20)) {
-        let names: Vec<String> = names.into_iter().filter(|name| name.trim_matches('.') != "" && name.trim_end() == name).collect();
+        let names: Vec<String> = names.into_iter().filter(|name| !name.trim_matches('.').is_empty() && name.trim_end() == name).collect();
         let record: String = names.iter()
             .map(|name| format!("\"{}\",{},1\n", name.replace('"', "\"\""), record_hash(name)))
             .collect();
