@@ -55,11 +55,19 @@ pub(super) struct Picker {
     budget: Option<Arc<Budget>>,
     /// Whether larger files are passed on in pieces.
     pieces: bool,
-    /// Files whose content is still to come, or has begun: the member and where it lies in the stream.
-    waiting: VecDeque<(u32, Range<u64>)>,
+    /// Files whose content is still to come, or has begun.
+    waiting: VecDeque<Expected>,
     head: Vec<u8>,
     taking: Taking,
     found: Vec<Body>,
+}
+
+/// A file of the stream.
+struct Expected {
+    entry: u32,
+    /// Where its content lies; of a sparse file, its first run of data.
+    span: Range<u64>,
+    is_sparse: bool,
 }
 
 /// What is done with the file that is passing.
@@ -96,19 +104,34 @@ impl Picker {
 
     /// Says where the content of a member lies. In the order of the stream, before its bytes come.
     pub(super) fn expect(&mut self, entry: u32, span: Range<u64>) {
-        self.waiting.push_back((entry, span));
+        self.waiting.push_back(Expected {
+            entry,
+            span,
+            is_sparse: false,
+        });
+    }
+
+    /// As [`Picker::expect`], for the first run of a sparse file. Archives in those are told, but not opened: nothing
+    /// that writes archives leaves holes in them.
+    pub(super) fn expect_sparse(&mut self, entry: u32, span: Range<u64>) {
+        self.waiting.push_back(Expected {
+            entry,
+            span,
+            is_sparse: true,
+        });
     }
 
     /// Takes the next bytes of the stream, which begin at `offset`.
     pub(super) fn take(&mut self, offset: u64, bytes: &[u8]) {
         let end = offset + bytes.len() as u64;
-        while let Some((entry, span)) = self.waiting.front().cloned() {
+        while let Some(expected) = self.waiting.front() {
+            let span = expected.span.clone();
             if span.start >= end {
                 return;
             }
             let from = span.start.max(offset) - offset;
             let to = span.end.clamp(offset, end) - offset;
-            self.piece(entry, span.end - span.start, &bytes[from as usize..to as usize]);
+            self.piece(&bytes[from as usize..to as usize]);
             if span.end > end {
                 return;
             }
@@ -128,11 +151,15 @@ impl Picker {
         std::mem::take(&mut self.found)
     }
 
-    fn piece(&mut self, entry: u32, size: u64, mut piece: &[u8]) {
+    fn piece(&mut self, mut piece: &[u8]) {
+        let Some(Expected { span, .. }) = self.waiting.front() else {
+            return;
+        };
+        let size = span.end - span.start;
         if let Taking::Head = self.taking {
             let wanted = size.min(Format::HEAD_BYTES as u64) as usize;
             if self.head.is_empty() && piece.len() >= wanted {
-                self.decide(entry, size, Format::of(&piece[..wanted]));
+                self.decide(Format::of(&piece[..wanted]));
             } else {
                 let count = piece.len().min(wanted - self.head.len());
                 self.head.extend_from_slice(&piece[..count]);
@@ -140,7 +167,7 @@ impl Picker {
                     return;
                 }
                 let head = std::mem::take(&mut self.head);
-                self.decide(entry, size, Format::of(&head));
+                self.decide(Format::of(&head));
                 self.push(&head);
                 self.head = head;
                 piece = &piece[count..];
@@ -149,10 +176,15 @@ impl Picker {
         self.push(piece);
     }
 
-    fn decide(&mut self, entry: u32, size: u64, format: Option<Format>) {
+    fn decide(&mut self, format: Option<Format>) {
         self.taking = Taking::Nothing;
-        let Some(format) = format else { return };
-        let content = if size <= self.most {
+        let (Some(format), Some(expected)) = (format, self.waiting.front()) else {
+            return;
+        };
+        let (entry, size) = (expected.entry, expected.span.end - expected.span.start);
+        let content = if expected.is_sparse {
+            Content::None
+        } else if size <= self.most {
             if let Some(budget) = &self.budget {
                 budget.take(size);
             }
@@ -194,7 +226,7 @@ impl Picker {
     fn end_file(&mut self) {
         self.head.clear();
         if let Taking::Hold(format, content) = std::mem::replace(&mut self.taking, Taking::Head)
-            && let Some((entry, span)) = self.waiting.front()
+            && let Some(Expected { entry, span, .. }) = self.waiting.front()
         {
             self.found.push(Body {
                 entry: *entry,

@@ -31,8 +31,12 @@ pub(super) struct Opened {
     entry: u32,
     candidates: Vec<LayerCandidate>,
     refused: Refusals,
+    /// By reason, what is over [`MOST_LISTED`].
+    more_refused: BTreeMap<&'static str, u64>,
     expanded_bytes: u64,
     more_in_file: u64,
+    over: u64,
+    /// Bytes whose search broke off; at least one where an opening did.
     lost_bytes: u64,
     /// Whether the scan was ended before all of it was searched.
     interrupted: bool,
@@ -64,6 +68,8 @@ pub(super) struct Openings<'a> {
     waiting: BTreeMap<u64, Opened>,
     pub(super) candidates: Vec<LayerCandidate>,
     pub(super) opaque: Vec<Opaque>,
+    /// By reason, what is over [`MOST_LISTED`].
+    pub(super) more_opaque: BTreeMap<&'static str, u64>,
     pub(super) expanded_bytes: u64,
     pub(super) more_in_file: u64,
     /// Candidates beyond the limit of a layer.
@@ -80,6 +86,7 @@ impl<'a> Openings<'a> {
             waiting: BTreeMap::new(),
             candidates: Vec::new(),
             opaque: Vec::new(),
+            more_opaque: BTreeMap::new(),
             expanded_bytes: 0,
             more_in_file: 0,
             over: 0,
@@ -101,12 +108,20 @@ impl<'a> Openings<'a> {
         }
     }
 
+    fn list(&mut self, opaque: Opaque) {
+        if self.opaque.len() < MOST_LISTED {
+            self.opaque.push(opaque);
+        } else {
+            *self.more_opaque.entry(opaque.reason).or_default() += 1;
+        }
+    }
+
     fn append(&mut self, opened: Opened) {
         self.interrupted |= opened.interrupted;
         // Decided here and not where the work is done: there it would depend on which thread was first.
         if self.is_exhausted() {
             let refusal = Refusal::Limit(LimitHit::ArchiveBytes);
-            self.opaque.push(Opaque {
+            self.list(Opaque {
                 entry: opened.entry,
                 within: Chain::default(),
                 reason: refusal.name(),
@@ -117,6 +132,10 @@ impl<'a> Openings<'a> {
         self.expanded_bytes += opened.expanded_bytes;
         self.more_in_file += opened.more_in_file;
         self.lost_bytes += opened.lost_bytes;
+        self.over += opened.over;
+        for (reason, count) in opened.more_refused {
+            *self.more_opaque.entry(reason).or_default() += count;
+        }
         for ((within, reason), refused) in opened.refused {
             let within = match refused.member {
                 Some(name) => within.then(Link::Member(Lossless(name))),
@@ -126,7 +145,7 @@ impl<'a> Openings<'a> {
                 1 => refused.why,
                 count => format!("{}, and so are {} more members of it", refused.why, count - 1),
             };
-            self.opaque.push(Opaque {
+            self.list(Opaque {
                 entry: opened.entry,
                 within,
                 reason,
@@ -142,6 +161,9 @@ impl<'a> Openings<'a> {
         }
     }
 }
+
+/// Places of one layer that could not be opened and are listed by name; of the rest it is told how many there are.
+const MOST_LISTED: usize = 1000;
 
 /// Opens one file and adds what it gave. Never waits but for the pieces of the file.
 pub(super) fn open(reader: &LayerReader<'_>, number: u64, body: Body, openings: &Mutex<Openings<'_>>) {
@@ -222,15 +244,20 @@ impl Opening<'_, '_> {
     }
 
     fn refuse_as(&self, container: &Chain, member: Option<&[u8]>, reason: &'static str, why: String) {
-        let refused = &mut self.gathered.borrow_mut().refused;
-        refused
-            .entry((container.clone(), reason))
-            .and_modify(|refused| refused.count += 1)
-            .or_insert_with(|| Refused {
+        let gathered = &mut *self.gathered.borrow_mut();
+        let place = (container.clone(), reason);
+        if let Some(refused) = gathered.refused.get_mut(&place) {
+            refused.count += 1;
+        } else if gathered.refused.len() < MOST_LISTED {
+            let refused = Refused {
                 member: member.map(<[u8]>::to_vec),
                 count: 1,
                 why,
-            });
+            };
+            gathered.refused.insert(place, refused);
+        } else {
+            *gathered.more_refused.entry(reason).or_default() += 1;
+        }
     }
 
     /// Ends the opening of the whole file.
@@ -416,6 +443,7 @@ impl Opening<'_, '_> {
         catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
             let why = "an internal error ended the opening of it".to_owned();
             self.refuse_as(chain, None, "panic", why);
+            self.gathered.borrow_mut().lost_bytes += 1;
             Ok(())
         })
     }
@@ -463,7 +491,11 @@ impl Opening<'_, '_> {
             found.within = chain.join(&found.within);
             found.entry = Some(self.entry);
             found.carrier = Carrier::Tar(RegionKind::Body);
-            gathered.candidates.push(found);
+            if gathered.candidates.len() < self.reader.limits.findings {
+                gathered.candidates.push(found);
+            } else {
+                gathered.over += 1;
+            }
         }
     }
 }
@@ -925,6 +957,19 @@ mod tests {
         let record = read(&blob, &Limits::default(), 1);
         let expected = [("a.tar!/k".to_owned(), 0), ("b.gz!(gzip)".to_owned(), 0)];
         assert_eq!(places(&record), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_listed_up_to_a_number_and_counted_beyond_it() {
+        let broken = |number: usize| (format!("{number}.zip"), b"PK\x03\x04".to_vec());
+        let inner: Vec<(String, Vec<u8>)> = (0..1100).map(broken).collect();
+        let mut files: Vec<(String, Vec<u8>)> = (0..30).map(broken).collect();
+        files.push(("many.tar".to_owned(), tar(&inner)));
+        let record = read(&tar(&files), &Limits::default(), 2);
+        assert_eq!(record.skips.len(), 1001);
+        let last = record.skips.last().expect("there are many");
+        assert_eq!(last.severeness, Severeness::Opaque);
+        assert_eq!(last.detail, "130 more places in this layer");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Reads one layer from its first to its last byte.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -485,22 +485,14 @@ fn add_opened(record: &mut LayerRecord, mut opened: Openings<'_>) {
             detail,
         });
     };
-    let more = opened.opaque.split_off(opened.opaque.len().min(MOST_OPAQUE));
     for opaque in opened.opaque {
         let path = record.paths.row(opaque.entry).map_or(&b""[..], |row| row.path);
         let detail = format!("`{}{}`: {}", text::escape(path), opaque.within, opaque.why);
         skip(Severeness::Opaque, opaque.reason, detail);
     }
-    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for opaque in more {
-        *counts.entry(opaque.reason).or_default() += 1;
-    }
-    for (reason, count) in counts {
-        skip(
-            Severeness::Opaque,
-            reason,
-            format!("{count} more files of this layer"),
-        );
+    for (reason, count) in opened.more_opaque {
+        let detail = format!("{count} more places in this layer");
+        skip(Severeness::Opaque, reason, detail);
     }
     if opened.interrupted {
         let detail = "the scan was ended before all archives in the layer were searched".to_owned();
@@ -530,9 +522,6 @@ fn add_opened(record: &mut LayerRecord, mut opened: Openings<'_>) {
     record.more_candidates += opened.more_in_file;
     record.expanded_bytes = opened.expanded_bytes;
 }
-
-/// Files of one layer that could not be opened and are listed by name; of the rest it is told how many there are.
-const MOST_OPAQUE: usize = 1000;
 
 /// The candidates of one stream that say something of their own, in order of their place.
 pub(super) fn settled(matcher: &Matcher, mut located: Vec<LayerCandidate>) -> Vec<LayerCandidate> {

@@ -170,8 +170,14 @@ struct Collected {
 
 impl Sink for Collected {
     fn region(&mut self, region: Region) {
-        if let (RegionKind::Body, Some(entry), Some(bodies)) = (region.kind, region.entry, &mut self.bodies) {
-            bodies.expect(entry, region.span.clone());
+        if let (Some(entry), Some(bodies)) = (region.entry, &mut self.bodies) {
+            match region.kind {
+                RegionKind::Body => bodies.expect(entry, region.span.clone()),
+                RegionKind::SparseRun if region.file_offset == 0 => {
+                    bodies.expect_sparse(entry, region.span.clone());
+                }
+                _ => {}
+            }
         }
         self.regions.push_back(region);
     }

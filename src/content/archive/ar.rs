@@ -59,7 +59,7 @@ pub(super) fn open(
                     });
                 let name = long.unwrap_or(short);
                 let name = name.strip_suffix(b"/").unwrap_or(name);
-                input.member(&name.to_vec(), size, members)?;
+                input.member(name, size, members)?;
             }
         }
         let mut byte = [0; 1];
