@@ -142,6 +142,7 @@ const RULE_FIELDS: &[&str] = &[
     "references",
     "paths",
     "identifier",
+    "generic",
     "part",
     "example",
     "counter",
@@ -399,6 +400,7 @@ impl Reader<'_> {
             self.check_id(table.at("formerly"), former);
         }
         let identifier = self.flag(table, "identifier");
+        let generic = self.flag(table, "generic");
 
         let mut anchor = self.part(table, Role::Anchor);
         let mut parts = Vec::new();
@@ -446,6 +448,7 @@ impl Reader<'_> {
             confidence: confidence?,
             kind,
             identifier,
+            generic,
             anchor: anchor?,
             parts,
             paths,
@@ -1058,6 +1061,7 @@ impl Canon {
         self.text(rule.confidence);
         self.text(rule.kind);
         self.text(rule.identifier);
+        self.text(rule.generic);
         self.texts(rule.paths.iter().map(|glob| glob.glob().glob()));
         self.text(format_args!("{:?}", rule.filter));
         self.part(&rule.anchor);

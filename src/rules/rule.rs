@@ -31,6 +31,8 @@ pub struct Rule {
     pub kind: SecretKind,
     /// Whether the anchor alone is an identifier, no leak by itself. Such a rule has parts.
     pub identifier: bool,
+    /// Whether it describes no one credential: any other rule that finds the same text is preferred.
+    pub generic: bool,
     /// The anchor: what the literals lead to.
     pub anchor: Part,
     /// The other halves of a credential that has several.

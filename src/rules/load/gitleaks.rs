@@ -142,6 +142,7 @@ impl Reader<'_> {
             confidence: self.known_word(table, "confidence").unwrap_or(Confidence::Medium),
             kind: SecretKind::Generated,
             identifier: false,
+            generic: false,
             anchor: Part {
                 name: "anchor".to_owned(),
                 literals,
