@@ -90,7 +90,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// dpkg's database of a package with one file.
-fn dpkg(path: &str, content: &str) -> Member {
+fn dpkg(path: &str, content: impl AsRef<[u8]>) -> Member {
     let sums = format!("{}  {path}\n", hex(&md5::Md5::digest(content)));
     file("var/lib/dpkg/info/python3-twisted.md5sums", sums)
 }
@@ -108,6 +108,16 @@ fn record(folder: &str, path: &str, content: &str) -> Member {
 fn a_key_in_an_application_file_is_reported() {
     let told = Told::of(&app().layer([file("srv/app/test/server.pem", key())]));
     told.is_reported("file of no known package, test data");
+}
+
+#[test]
+fn a_key_in_an_archive_of_a_package_is_of_the_class_of_the_archive() {
+    let path = "usr/lib/python3/dist-packages/twisted/test/keys.pem.gz";
+    let packed = crate::support::packed::gzip(key().as_bytes());
+    let told = Told::of(&app().layer([dpkg(path, &packed), file(path, &packed)]));
+    told.is_counted_only("unmodified file of Debian package python3-twisted, test data");
+    let told = Told::of(&app().layer([dpkg(path, "another"), file(path, &packed)]));
+    told.is_reported("modified file of Debian package python3-twisted, test data");
 }
 
 #[test]

@@ -22,6 +22,8 @@ mod hidden_text;
 mod layering;
 /// Archives inside layers, and archives in those.
 mod nested;
+/// How much of what is planted is found.
+mod quality;
 /// What the README shows is what the program does.
 mod readme;
 /// Registries: real ones, and one that misbehaves on command.

@@ -21,6 +21,7 @@ use crate::text::chain::{Chain, Link};
 
 use super::archives::{Body, Content, Held, Picker};
 use super::merge::Merger;
+use super::owner::ContentDigest;
 use super::reader::{LayerReader, feed, oddity_text, settled};
 use super::record::{Carrier, LayerCandidate, Severeness};
 use super::window::{Cut, Framed, Windower};
@@ -29,12 +30,15 @@ use super::window::{Cut, Framed, Windower};
 #[derive(Default)]
 pub(super) struct Opened {
     entry: u32,
+    /// What the file is, where it holds candidates.
+    content: Option<ContentDigest>,
     candidates: Vec<LayerCandidate>,
     refused: Refusals,
     /// By reason, what is over [`MOST_LISTED`].
     more_refused: BTreeMap<&'static str, u64>,
     expanded_bytes: u64,
     more_in_file: u64,
+    partial_windows: u64,
     over: u64,
     /// Bytes whose search broke off; at least one where an opening did.
     lost_bytes: u64,
@@ -72,6 +76,10 @@ pub(super) struct Openings<'a> {
     pub(super) more_opaque: BTreeMap<&'static str, u64>,
     pub(super) expanded_bytes: u64,
     pub(super) more_in_file: u64,
+    /// Windows whose encoded text was not all decoded.
+    pub(super) partial_windows: u64,
+    /// Files with candidates, for the class of the file.
+    pub(super) contents: BTreeMap<u32, ContentDigest>,
     /// Candidates beyond the limit of a layer.
     pub(super) over: u64,
     pub(super) lost_bytes: u64,
@@ -89,6 +97,8 @@ impl<'a> Openings<'a> {
             more_opaque: BTreeMap::new(),
             expanded_bytes: 0,
             more_in_file: 0,
+            partial_windows: 0,
+            contents: BTreeMap::new(),
             over: 0,
             lost_bytes: 0,
             interrupted: false,
@@ -131,6 +141,9 @@ impl<'a> Openings<'a> {
         }
         self.expanded_bytes += opened.expanded_bytes;
         self.more_in_file += opened.more_in_file;
+        self.partial_windows += opened.partial_windows;
+        self.contents
+            .extend(opened.content.map(|content| (opened.entry, content)));
         self.lost_bytes += opened.lost_bytes;
         self.over += opened.over;
         for (reason, count) in opened.more_refused {
@@ -212,7 +225,11 @@ pub(super) fn open(reader: &LayerReader<'_>, number: u64, body: Body, openings: 
     if opened.is_err() {
         opening.gathered.borrow_mut().lost_bytes += body.size;
     }
-    lock().add(number, opening.finish());
+    let mut opened = opening.finish();
+    if let (Content::Whole(Held { bytes, .. }), false) = (&body.content, opened.candidates.is_empty()) {
+        opened.content = Some(ContentDigest::of(bytes));
+    }
+    lock().add(number, opened);
 }
 
 /// One file of a layer while it is opened.
@@ -472,6 +489,7 @@ impl Opening<'_, '_> {
         let merged = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut gathered = self.gathered.borrow_mut();
         gathered.more_in_file += merged.more_in_file;
+        gathered.partial_windows += merged.partial_windows;
         gathered.lost_bytes += merged.lost_bytes;
         for mut found in settled(self.reader.matcher, merged.candidates) {
             let place = member(&found);

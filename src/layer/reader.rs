@@ -516,6 +516,14 @@ fn add_opened(record: &mut LayerRecord, mut opened: Openings<'_>) {
         );
         skip(Severeness::Note, LimitHit::FindingsPerFile.name(), detail);
     }
+    if opened.partial_windows > 0 {
+        let detail = format!(
+            "encoded text was not all decoded in {} places of archives",
+            opened.partial_windows
+        );
+        skip(Severeness::Opaque, LimitHit::EncodedText.name(), detail);
+    }
+    record.contents.append(&mut opened.contents);
     let inner = Inner::of(&opened.candidates);
     record.candidates.retain(|found| !inner.has(found));
     record.candidates.append(&mut opened.candidates);

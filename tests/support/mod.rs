@@ -6,6 +6,7 @@ pub mod command;
 pub mod engine;
 pub mod http2;
 pub mod image;
+pub mod packed;
 pub mod registry;
 pub mod scripted;
 pub mod secrets;

@@ -93,7 +93,7 @@ const NOTHING: [&[u8]; 12] = [
 ];
 
 /// Words that random text of this length does not hold by chance.
-const LONG_WORDS: [&[u8]; 18] = [
+const LONG_WORDS: [&[u8]; 24] = [
     b"example",
     b"changeme",
     b"change-me",
@@ -112,6 +112,13 @@ const LONG_WORDS: [&[u8]; 18] = [
     b"xxxxx",
     b"lorem",
     b"foobar",
+    // Manual pages come in many languages.
+    b"passwort",
+    b"wachtwoord",
+    b"contrase",
+    b"motdepasse",
+    b"mot-de-passe",
+    b"mot_de_passe",
 ];
 
 /// Words that count only where something other than a letter or digit stands on both sides.
