@@ -117,7 +117,7 @@ fn a_key_in_an_archive_of_a_package_is_of_the_class_of_the_archive() {
     let told = Told::of(&app().layer([dpkg(path, &packed), file(path, &packed)]));
     told.is_counted_only("unmodified file of Debian package python3-twisted, test data");
     let told = Told::of(&app().layer([dpkg(path, "another"), file(path, &packed)]));
-    told.is_reported("modified file of Debian package python3-twisted, test data");
+    told.is_reported("file that is not as it came with Debian package python3-twisted, test data");
 }
 
 #[test]
