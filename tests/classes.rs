@@ -122,7 +122,7 @@ fn a_key_in_an_archive_of_a_package_is_of_the_class_of_the_archive() {
 
 #[test]
 fn a_key_in_an_unmodified_debian_test_is_counted_only() {
-    let told = Told::of(&app().layer([dpkg(DEBIAN_TEST, &key()), file(DEBIAN_TEST, key())]));
+    let told = Told::of(&app().layer([dpkg(DEBIAN_TEST, key()), file(DEBIAN_TEST, key())]));
     told.is_counted_only("unmodified file of Debian package python3-twisted, test data");
     let class = &told.all["findings"][0]["occurrences"][0]["class"];
     assert_eq!(class["kind"], "package");
@@ -135,7 +135,7 @@ fn a_key_in_an_unmodified_debian_test_is_counted_only() {
 #[test]
 fn people_are_told_of_what_is_not_shown_and_why() {
     let archive = app()
-        .layer([dpkg(DEBIAN_TEST, &key()), file(DEBIAN_TEST, key())])
+        .layer([dpkg(DEBIAN_TEST, key()), file(DEBIAN_TEST, key())])
         .oci_archive();
     let run = |args: &[&str]| {
         let run = layersift(["scan", "image.tar"]).file("image.tar", &archive);
@@ -164,7 +164,7 @@ fn people_are_told_of_what_is_not_shown_and_why() {
 #[test]
 fn a_key_in_an_ordinary_file_of_a_package_loses_one_step() {
     let path = "usr/share/twisted/server.pem";
-    let told = Told::of(&app().layer([dpkg(path, &key()), file(path, key())]));
+    let told = Told::of(&app().layer([dpkg(path, key()), file(path, key())]));
     assert_eq!((told.shown, told.left_out), (1, 0));
     assert_eq!(told.first().0, "medium");
 }
@@ -173,7 +173,7 @@ fn a_key_in_an_ordinary_file_of_a_package_loses_one_step() {
 fn a_key_in_what_an_open_package_published_is_counted_only() {
     let path = "usr/share/twisted/server.pem";
     let copyright = || file("usr/share/doc/python3-twisted/copyright", "License: Expat\n");
-    Told::of(&app().layer([dpkg(path, &key()), copyright(), file(path, key())]))
+    Told::of(&app().layer([dpkg(path, key()), copyright(), file(path, key())]))
         .is_counted_only("unmodified file of Debian package python3-twisted");
     Told::of(&app().layer([dpkg(path, "other"), copyright(), file(path, key())]))
         .is_reported("file that is not as it came with Debian package python3-twisted");
@@ -295,12 +295,12 @@ fn a_compiled_module_is_as_its_source() {
 fn the_database_may_come_in_an_earlier_or_a_later_layer() {
     let reason = "unmodified file of Debian package python3-twisted, test data";
     let earlier = app()
-        .layer([dpkg(DEBIAN_TEST, &key())])
+        .layer([dpkg(DEBIAN_TEST, key())])
         .layer([file(DEBIAN_TEST, key())]);
     Told::of(&earlier).is_counted_only(reason);
     let later = app()
         .layer([file(DEBIAN_TEST, key())])
-        .layer([dpkg(DEBIAN_TEST, &key())]);
+        .layer([dpkg(DEBIAN_TEST, key())]);
     Told::of(&later).is_counted_only(reason);
 }
 
@@ -320,14 +320,14 @@ fn a_test_of_an_npm_module_is_counted_only() {
 #[test]
 fn what_a_later_layer_deletes_is_never_lowered() {
     let image = app()
-        .layer([dpkg(DEBIAN_TEST, &key()), file(DEBIAN_TEST, key())])
+        .layer([dpkg(DEBIAN_TEST, key()), file(DEBIAN_TEST, key())])
         .layer([whiteout(DEBIAN_TEST)]);
     Told::of(&image).is_reported("unmodified file of Debian package python3-twisted, test data");
 }
 
 #[test]
 fn what_a_later_layer_overwrites_is_lowered_only_if_the_package_did_it() {
-    let base = || app().layer([dpkg(DEBIAN_TEST, &key()), file(DEBIAN_TEST, key())]);
+    let base = || app().layer([dpkg(DEBIAN_TEST, key()), file(DEBIAN_TEST, key())]);
     let by_hand = base().layer([file(DEBIAN_TEST, "")]);
     Told::of(&by_hand).is_reported("unmodified file of Debian package python3-twisted, test data");
     let upgraded = base().layer([dpkg(DEBIAN_TEST, "new"), file(DEBIAN_TEST, "new")]);
@@ -337,7 +337,7 @@ fn what_a_later_layer_overwrites_is_lowered_only_if_the_package_did_it() {
 #[test]
 fn the_same_key_in_an_application_file_keeps_its_confidence() {
     let told = Told::of(&app().layer([
-        dpkg(DEBIAN_TEST, &key()),
+        dpkg(DEBIAN_TEST, key()),
         file(DEBIAN_TEST, key()),
         file("srv/app/server.pem", key()),
     ]));

@@ -168,6 +168,7 @@ fn missed() -> BTreeMap<&'static str, (usize, Vec<String>)> {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the table is what one wants to read")]
 fn what_is_planted_is_found_in_every_carrier() {
     /// Of a hundred, by carrier.
     fn least(carrier: &str) -> f64 {

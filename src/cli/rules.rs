@@ -251,7 +251,7 @@ struct One<'a> {
 
 impl Regions for One<'_> {
     fn at(&self, offset: u64) -> Option<Place> {
-        (offset < self.length).then(|| Place {
+        (offset < self.length).then_some(Place {
             region: 0,
             span: 0..self.length,
         })

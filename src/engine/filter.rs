@@ -25,14 +25,14 @@ struct Allow {
 impl Filter {
     pub(super) fn new(filter: &rules::Filter) -> Self {
         let allow = filter.allow.iter().map(|allow| Allow {
-            regexes: allow.regexes.iter().map(compiled).collect(),
+            regexes: allow.regexes.iter().map(|source| compiled(source)).collect(),
             target: allow.target,
-            paths: allow.paths.iter().map(compiled).collect(),
+            paths: allow.paths.iter().map(|source| compiled(source)).collect(),
             stopwords: allow.stopwords.clone(),
             needs_all: allow.needs_all,
         });
         Self {
-            path: filter.path.as_ref().map(compiled),
+            path: filter.path.as_deref().map(compiled),
             allow: allow.collect(),
         }
     }
@@ -81,7 +81,7 @@ impl Allow {
     }
 }
 
-fn compiled(source: &String) -> Regex {
+fn compiled(source: &str) -> Regex {
     rules::compile(source).expect("the loader compiled it")
 }
 

@@ -67,7 +67,7 @@ fn read(bytes: &[u8], run: Range<usize>, is_cut: bool, allowance: &mut Allowance
     let is_cut = is_cut && run.start == 0;
     let padded = run.len() + padding(bytes, run.end);
     // Three words of four are not as long as encoded bytes are.
-    if run.len() < LEAST_OF_ANY_LENGTH && !is_cut && padded % 4 != 0 {
+    if run.len() < LEAST_OF_ANY_LENGTH && !is_cut && !padded.is_multiple_of(4) {
         return None;
     }
     let skipped = begin(&bytes[run.clone()], is_cut)?;

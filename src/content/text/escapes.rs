@@ -192,7 +192,7 @@ mod tests {
             pieces in prop::collection::vec(("[a-z]{0,5}", any::<bool>()), 1..20),
         ) {
             let mut text = String::from("%41");
-            let mut places = Vec::from([0..3]);
+            let mut places = vec![std::ops::Range { start: 0, end: 3 }];
             for (plain, is_escaped) in &pieces {
                 for byte in plain.bytes() {
                     let start = text.len();
