@@ -159,6 +159,9 @@ impl SourceError {
             Self::Status { status: 429, .. } => {
                 "the registry limits pulls: wait, or log in for a higher limit"
             }
+            Self::Unreachable { why, .. } if why.contains("certificate: Expired") => {
+                "whoever runs the registry must renew its certificate; check the clock of this machine too"
+            }
             Self::Unreachable { why, .. } if why.contains("certificate") => {
                 "`--ca-cert FILE` trusts the authority of a registry of your own, `--certs-dir` those of several"
             }

@@ -1,7 +1,7 @@
 //! Turns text that stands encoded in other bytes back into what it says: base64, hexadecimal, escapes, UTF-16. Opens no
 //! archives, and knows nothing of secrets: whoever searches what comes out decides.
 //!
-//! One level at a time: what was decoded may hold encoded text again, or be compressed (see [`inflate`]). What decodes
+//! One level at a time: what was decoded may hold encoded text again, or be compressed (see `inflate`). What decodes
 //! to neither text nor compressed data, as digests, certificates, images and fonts do, does not come out.
 
 mod backslash;
