@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use std::{env, fs};
 
-use layersift::engine::{Candidate, Matcher, Place, REACH, Regions, Scratch, Whole, Window};
+use layersift::engine::{Candidate, File, Matcher, Place, REACH, Regions, Scratch, Window};
 use layersift::rules::RuleSet;
 use layersift::rules::example::Rng;
 
@@ -62,7 +62,11 @@ fn main() {
         let literals = measure(rounds, &corpus, |window| {
             matcher.scan(window, &nowhere, &mut scratch, &mut found)
         });
-        let whole = Whole(0..corpus.len() as u64);
+        let whole = File {
+            region: 0,
+            path: b"",
+            span: 0..corpus.len() as u64,
+        };
         let all = measure(rounds, &corpus, |window| {
             found.clear();
             matcher.scan(window, &whole, &mut scratch, &mut found);

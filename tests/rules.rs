@@ -2,44 +2,15 @@
 
 use std::sync::{Arc, LazyLock};
 
-use layersift::engine::{Candidate, Matcher, Place, Regions, Scratch, Window};
+use layersift::engine::{Candidate, Matcher, Scratch};
 use layersift::rules::{Confidence, Example, Rule, RuleSet};
 
 static MATCHER: LazyLock<Matcher> = LazyLock::new(|| Matcher::new(Arc::new(RuleSet::builtin())));
 
-/// A stream that is one file.
-struct File<'a> {
-    length: u64,
-    path: &'a str,
-}
-
-impl Regions for File<'_> {
-    fn at(&self, offset: u64) -> Option<Place> {
-        (offset < self.length).then_some(Place {
-            region: 0,
-            span: 0..self.length,
-        })
-    }
-    fn path(&self, _region: u32) -> &[u8] {
-        self.path.as_bytes()
-    }
-}
-
 /// What `rule` finds in a file.
 fn found(rule: &Rule, text: &str, path: Option<&str>) -> Vec<Candidate> {
-    let length = text.len() as u64;
-    let window = Window {
-        start: 0,
-        bytes: text.as_bytes(),
-        owned: 0..length,
-    };
-    let mut candidates = Vec::new();
-    let file = File {
-        length,
-        path: path.unwrap_or("app/config"),
-    };
-    MATCHER.scan(&window, &file, &mut Scratch::default(), &mut candidates);
-    MATCHER.settle(&mut candidates);
+    let path = path.unwrap_or("app/config");
+    let mut candidates = MATCHER.scan_file(text.as_bytes(), path.as_bytes(), &mut Scratch::default());
     candidates.retain(|candidate| MATCHER.rules().rules()[candidate.rule as usize].id == rule.id);
     candidates
 }

@@ -14,7 +14,7 @@ use super::args::{RulesArgs, RulesCommand, RulesTestArgs};
 use super::exit::Exit;
 use super::messages::Messages;
 use super::scan::{load_rules, read_rules};
-use crate::engine::{Matcher, Place, Regions, Scratch, Window};
+use crate::engine::{Matcher, Scratch};
 use crate::finding::{Reveal, Secret};
 use crate::layer::{Claims, LayerCandidate, LayerReader, Silent};
 use crate::limits::{Budget, Limits};
@@ -222,43 +222,12 @@ fn complaint(
 
 /// How sure `rule` is of what it finds in a file, where it finds something.
 fn matches(matcher: &Matcher, rule: &Rule, text: &[u8], path: &str) -> Option<Confidence> {
-    let length = text.len() as u64;
-    let window = Window {
-        start: 0,
-        bytes: text,
-        owned: 0..length,
-    };
-    let mut found = Vec::new();
-    matcher.scan(
-        &window,
-        &One { length, path },
-        &mut Scratch::default(),
-        &mut found,
-    );
-    matcher.settle(&mut found);
+    let found = matcher.scan_file(text, path.as_bytes(), &mut Scratch::default());
     let of_rule = |number: u32| matcher.rules().rules()[number as usize].id == rule.id;
     let found = found
         .iter()
         .filter(|candidate| candidate.part.is_none() && of_rule(candidate.rule));
     found.map(|candidate| candidate.confidence).max()
-}
-
-/// A text that is the whole of one file.
-struct One<'a> {
-    length: u64,
-    path: &'a str,
-}
-
-impl Regions for One<'_> {
-    fn at(&self, offset: u64) -> Option<Place> {
-        (offset < self.length).then_some(Place {
-            region: 0,
-            span: 0..self.length,
-        })
-    }
-    fn path(&self, _region: u32) -> &[u8] {
-        self.path.as_bytes()
-    }
 }
 
 /// Prints what the rules find in files, as they would in a layer that has them.

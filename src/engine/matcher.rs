@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use super::checks::{self, Verdict};
 use super::filter::Filter;
 use super::prefilter::{Hit, Prefilter};
-use super::{Candidate, Companion, Place, Regions, Window, context, entropy, extract};
+use super::{Candidate, Companion, File, Place, Regions, Window, context, entropy, extract};
 use crate::rules::{self, Confidence, Evidence, Literal, Part, Pattern, Rule, RuleSet};
 
 /// A compiled set of rules. Built once; shared by all threads.
@@ -259,20 +259,26 @@ impl Matcher {
         }
     }
 
-    /// Finds the candidates in a text that is one region.
+    /// Finds the candidates in a text that is no file.
     pub fn scan_text(&self, text: &[u8], scratch: &mut Scratch) -> Vec<Candidate> {
+        self.scan_file(text, b"", scratch)
+    }
+
+    /// Finds the candidates in a text that is the whole of the file at `path`.
+    pub fn scan_file(&self, text: &[u8], path: &[u8], scratch: &mut Scratch) -> Vec<Candidate> {
         let mut found = Vec::new();
-        let whole = 0..text.len() as u64;
-        self.scan(
-            &Window {
-                start: 0,
-                bytes: text,
-                owned: whole.clone(),
-            },
-            &super::Whole(whole),
-            scratch,
-            &mut found,
-        );
+        let span = 0..text.len() as u64;
+        let window = Window {
+            start: 0,
+            bytes: text,
+            owned: span.clone(),
+        };
+        let file = File {
+            region: 0,
+            path,
+            span,
+        };
+        self.scan(&window, &file, scratch, &mut found);
         self.settle(&mut found);
         found
     }

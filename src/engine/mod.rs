@@ -49,19 +49,26 @@ pub trait Regions {
     fn path(&self, region: u32) -> &[u8];
 }
 
-/// A span of text that is one region with no path: a field of a configuration, a gzip comment.
+/// A text that is all of one region.
 #[derive(Clone, Debug)]
-pub struct Whole(pub Range<u64>);
+pub struct File<'p> {
+    /// The caller's number of the region.
+    pub region: u32,
+    /// Its path, empty where it is no file but a field of a configuration or a gzip comment.
+    pub path: &'p [u8],
+    /// Where it lies in the stream.
+    pub span: Range<u64>,
+}
 
-impl Regions for Whole {
+impl Regions for File<'_> {
     fn at(&self, offset: u64) -> Option<Place> {
-        self.0.contains(&offset).then(|| Place {
-            region: 0,
-            span: self.0.clone(),
+        self.span.contains(&offset).then(|| Place {
+            region: self.region,
+            span: self.span.clone(),
         })
     }
     fn path(&self, _region: u32) -> &[u8] {
-        b""
+        self.path
     }
 }
 

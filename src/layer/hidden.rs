@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::content::text::{self, Allowance, Decoded, Inflated};
-use crate::engine::{Candidate, MAX_MATCH, Matcher, Place, Regions, Scratch, Window};
+use crate::engine::{Candidate, File, MAX_MATCH, Matcher, Regions, Scratch, Window};
 use crate::limits::Limits;
 use crate::tar::RegionKind;
 use crate::text::Location;
@@ -235,7 +235,7 @@ impl Search<'_> {
     /// Searches one text, whose parts were decoded.
     fn text(&mut self, text: &[u8], parts: &[Part<'_>]) {
         let whole = 0..text.len() as u64;
-        let regions = Text {
+        let regions = File {
             region: self.region,
             path: self.cut.path(self.region),
             span: whole.clone(),
@@ -474,25 +474,5 @@ impl<'p> Way<'p> {
             opaque: opaque.map(|(way, _)| way),
             stream,
         }
-    }
-}
-
-/// A decoded text as the one region of a file.
-struct Text<'p> {
-    region: u32,
-    path: &'p [u8],
-    span: Range<u64>,
-}
-
-impl Regions for Text<'_> {
-    fn at(&self, offset: u64) -> Option<Place> {
-        self.span.contains(&offset).then(|| Place {
-            region: self.region,
-            span: self.span.clone(),
-        })
-    }
-
-    fn path(&self, _: u32) -> &[u8] {
-        self.path
     }
 }
