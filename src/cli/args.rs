@@ -12,7 +12,12 @@ use crate::source::Provider;
 
 /// Finds secrets in every layer of a container image, including what later layers deleted.
 #[derive(Debug, Parser)]
-#[command(name = "layersift", version = version(), arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "layersift",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -352,18 +357,6 @@ pub(super) struct ShowArgs {
     /// A report of `--format json` or `jsonl`.
     #[arg(long = "in", value_name = "REPORT")]
     pub(super) report: PathBuf,
-}
-
-/// The version with the hash of the built-in rules: two reports of the same hash were made by the same means.
-fn version() -> &'static str {
-    static VERSION: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    VERSION.get_or_init(|| {
-        format!(
-            "{} (rules {})",
-            env!("CARGO_PKG_VERSION"),
-            crate::rules::RuleSet::builtin().hash()
-        )
-    })
 }
 
 /// A mirror of a registry, `HOST=URL`.

@@ -103,6 +103,16 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
+/// Prints the version with the hash of the built-in rules: two reports of the same hash were made by the same means.
+///
+/// Not left to clap, which would want the text, and with it all rules, at the start of every command.
+#[expect(clippy::print_stdout, reason = "what was asked for is no message")]
+pub(super) fn version() -> ExitCode {
+    let rules = crate::rules::RuleSet::builtin();
+    println!("layersift {} (rules {})", env!("CARGO_PKG_VERSION"), rules.hash());
+    ExitCode::SUCCESS
+}
+
 /// Panics say where they happened and nothing else: a panic's text could hold bytes of an image.
 pub(super) fn quiet_panics() {
     std::panic::set_hook(Box::new(|panic| {

@@ -21,6 +21,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clap::error::ErrorKind;
 
 use args::{Args, Command};
 use exit::Exit;
@@ -30,6 +31,7 @@ use messages::Messages;
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = match Args::try_parse_from(arguments) {
         Ok(args) => args,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => return messages::version(),
         Err(error) => return messages::usage(&error),
     };
     messages::quiet_panics();
