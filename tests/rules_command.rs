@@ -224,6 +224,10 @@ fn a_file_changes_severity_and_confidence_of_a_rule_or_turns_it_off() {
     let without = list("[[override]]\nid = \"gcs-hmac-key\"\nenabled = false\n");
     assert_eq!(without.len() + 1, with.len());
     assert!(!without.iter().any(|line| line.starts_with("gcs-hmac-key ")));
+    layersift(["rules", "check", "r.toml"])
+        .file("r.toml", "[[override]]\nid = \"gcs-hmac-key\"\nenabled = false\n")
+        .run()
+        .expect_code(0);
     let run = layersift(["rules", "list", "--rules", "r.toml"])
         .file("r.toml", "\n[[override]]\nid = \"no-such\"\n")
         .run()

@@ -24,6 +24,7 @@ struct ScanTable {
     platform: Vec<Spanned<String>>,
     referrers: bool,
     rules: Vec<PathBuf>,
+    slow_rules: bool,
     min_confidence: Option<Spanned<String>>,
     severity: Option<Spanned<String>>,
     status: Vec<Spanned<String>>,
@@ -114,6 +115,7 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
         registry.certs_dir = table.certs_dir.map(|path| folder.join(path));
     }
     args.referrers |= table.referrers;
+    args.slow_rules |= table.slow_rules;
     args.strict |= table.strict;
     args.jobs = args.jobs.or(table.jobs);
     Ok(())

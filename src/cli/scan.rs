@@ -152,7 +152,7 @@ pub(super) fn chosen(rules: RuleSet, slow: bool, messages: &Messages) -> RuleSet
     for note in rules.notes() {
         messages.warning(format!("{}:{}: {}", note.file, note.line, note.message));
     }
-    if slow {
+    if slow || !rules.rules().iter().any(RuleSet::is_slow) {
         return rules;
     }
     for rule in rules.rules().iter().filter(|rule| RuleSet::is_slow(rule)) {

@@ -83,9 +83,17 @@ impl RuleSet {
         let files = files.iter().map(|(file, text)| (file.as_str(), text.as_str()));
         let mut batch = Batch::read(files, Origin::User, &mut problems);
         let overrides = std::mem::take(&mut batch.overrides);
-        overrides
-            .iter()
-            .for_each(|change| change.apply(&mut batch.rules, &mut problems));
+        let builtin = (!overrides.is_empty()).then(Self::builtin);
+        for change in &overrides {
+            let is_own = batch.rules.iter().any(|rule| rule.id.0 == change.id);
+            let is_builtin = builtin
+                .as_ref()
+                .is_some_and(|rules| rules.find(&change.id).is_some());
+            // What it changes of the built-in rules is left out with them.
+            if is_own || !is_builtin {
+                change.apply(&mut batch.rules, &mut problems);
+            }
+        }
         if problems.is_empty() {
             Ok(Self::of(batch.rules, batch.notes))
         } else {
