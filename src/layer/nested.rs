@@ -712,31 +712,13 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
+    use super::super::reader::tests::RULE;
     use super::*;
     use crate::engine::Matcher;
     use crate::layer::{Claims, LayerRecord, Silent};
     use crate::limits::Budget;
     use crate::oci::Algorithm;
     use crate::rules::RuleSet;
-
-    /// A rule of the tests' own, so that no change of the built-in ones moves them.
-    const RULE: &str = r#"
-        [[rule]]
-        id = "test-token"
-        title = "Test token"
-        description = "A token of the tests."
-        severity = "high"
-        confidence = "high"
-        literals = ["tok_"]
-        regex = '''tok_[a-z0-9]{16}'''
-        revoke = "nothing"
-        references = ["https://example.com"]
-        covers = []
-        [[rule.example]]
-        text = "tok_{a-z0-9:16}"
-        [[rule.counter]]
-        text = "tok_{a-z0-9:15}"
-    "#;
 
     fn token(number: usize) -> String {
         // Digits that follow no pattern, or the checks would take it for a placeholder.

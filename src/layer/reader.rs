@@ -605,7 +605,7 @@ pub(super) fn oddity_text(oddity: Oddity) -> (Severeness, &'static str, &'static
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Write as _;
     use std::sync::Arc;
 
@@ -616,7 +616,7 @@ mod tests {
     use crate::rules::RuleSet;
 
     /// A rule of the tests' own, so that no change of the built-in ones moves them.
-    const RULE: &str = r#"
+    pub(in crate::layer) const RULE: &str = r#"
         [[rule]]
         id = "test-token"
         title = "Test token"
