@@ -21,9 +21,13 @@ use crate::limits::Limits;
 use crate::oci::{Digest, Hasher, Reference};
 use crate::source::SourceError;
 
-/// Pages of a list. With a hundred names on a page, which is the least that registries give, that is more than
-/// [`Limits::names`].
+/// Pages of a list of names. With a hundred names on a page, which is the least that registries give, that is as many
+/// as [`Limits::names`].
 const MAX_PAGES: usize = 10_000;
+
+/// Pages of a list of referrers, which are kept until all are read; with the manifests that one page holds, that is
+/// more than any image has.
+const MAX_REFERRERS_PAGES: usize = 1000;
 
 /// Names to ask for on a page of a list. Registries that allow fewer give fewer.
 const PAGE: &str = "1000";
@@ -343,7 +347,11 @@ impl Client {
             };
             let next = at.as_ref().and_then(|at| page_behind(at, &next));
             let next = next.ok_or("its next page is somewhere else");
-            let next = next.and_then(|next| match seen.len() < MAX_PAGES && seen.insert(next.clone()) {
+            let most = match first {
+                Wanted::Referrers(_) => MAX_REFERRERS_PAGES,
+                _ => MAX_PAGES,
+            };
+            let next = next.and_then(|next| match seen.len() < most && seen.insert(next.clone()) {
                 true => Ok(next),
                 false => Err("it does not end"),
             });
