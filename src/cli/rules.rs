@@ -157,7 +157,7 @@ fn check(files: &[PathBuf], messages: &Messages) -> anyhow::Result<(String, Exit
         messages.warning(format!("{}:{}: {}", note.file, note.line, note.message));
     }
     let mut text = String::new();
-    for rule in rules.rules().iter().filter(|rule| RuleSet::is_slow(rule)) {
+    for rule in rules.rules().iter().filter(|rule| rule.is_slow()) {
         let _ = writeln!(
             text,
             "{}: no text leads to it, so it runs with `--slow-rules` only",

@@ -18,7 +18,7 @@ use crate::finding::{Fingerprinter, Report, Reveal};
 use crate::oci::PlatformSelector;
 use crate::policy::{Policy, Verdict};
 use crate::report::{self, Format, Output, Settings};
-use crate::rules::{LoadError, RuleId, RuleSet};
+use crate::rules::{LoadError, Rule, RuleId, RuleSet};
 use crate::scan::{Scan, Target};
 use crate::source::registry::RegistryOptions;
 use crate::source::{self, OpenOptions, Opened, SourceError};
@@ -152,16 +152,16 @@ pub(super) fn chosen(rules: RuleSet, slow: bool, messages: &Messages) -> RuleSet
     for note in rules.notes() {
         messages.warning(format!("{}:{}: {}", note.file, note.line, note.message));
     }
-    if slow || !rules.rules().iter().any(RuleSet::is_slow) {
+    if slow || !rules.rules().iter().any(Rule::is_slow) {
         return rules;
     }
-    for rule in rules.rules().iter().filter(|rule| RuleSet::is_slow(rule)) {
+    for rule in rules.rules().iter().filter(|rule| rule.is_slow()) {
         messages.warning(format!(
             "the rule `{}` is left out: no text leads to it; `--slow-rules` runs it",
             rule.id
         ));
     }
-    rules.retain(|rule| !RuleSet::is_slow(rule))
+    rules.retain(|rule| !rule.is_slow())
 }
 
 /// Name and text of files of rules.

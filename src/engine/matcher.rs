@@ -125,7 +125,7 @@ impl Matcher {
                     targets[place].push(Target { rule: number, part });
                 }
             }
-            if RuleSet::is_slow(rule) {
+            if rule.is_slow() {
                 slow.push(number);
             }
             filters.push(rule.filter.as_deref().map(Filter::new));

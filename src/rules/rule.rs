@@ -53,6 +53,13 @@ pub struct Rule {
     pub counter_examples: Vec<Example>,
 }
 
+impl Rule {
+    /// Whether no text leads to it, so that its expression runs over every byte.
+    pub fn is_slow(&self) -> bool {
+        self.anchor.literals.is_empty()
+    }
+}
+
 /// What a rule in the format of Gitleaks lets pass or is limited to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -338,11 +345,6 @@ impl RuleSet {
     /// What of a file in another tool's format was left out or means something else here.
     pub fn notes(&self) -> &[super::Problem] {
         &self.notes
-    }
-
-    /// Whether a rule has no text that leads to it, so that its expression runs over every byte.
-    pub fn is_slow(rule: &Rule) -> bool {
-        rule.anchor.literals.is_empty()
     }
 
     /// The rules without those that `keep` refuses, and their new hash.
