@@ -286,10 +286,10 @@ impl Matcher {
     /// Sorts the candidates of one stream by place and removes those that say the same as another one.
     ///
     /// Where one text was matched by several rules, or is the other half of a pair, the most specific one stays:
-    /// a whole credential before a half or a lone identifier; then that of a rule that is not generic; then one whose checksum, structure or other half was
-    /// verified; then the rule with the longest literal inside the text, with the longest literal at all, of the higher
-    /// severity, of the first id. Halves that stand alone are kept for every rule whose half they may be: which one it
-    /// is shows when the other half is found, perhaps in another file.
+    /// a whole credential before a half or a lone identifier; then that of a rule that is not generic; then one whose
+    /// checksum, structure or other half was verified; then the rule with the longest literal inside the text, with the
+    /// longest literal at all, of the higher severity, of the first id. Halves that stand alone are kept for every rule
+    /// whose half they may be: which one it is shows when the other half is found, perhaps in another file.
     pub fn settle(&self, found: &mut Vec<Candidate>) {
         found.sort_by(|a, b| {
             (a.order(), Reverse(a.confidence), &a.evidence).cmp(&(
