@@ -16,6 +16,8 @@ mod decode;
 /// Images of a local engine.
 #[cfg(unix)]
 mod engine;
+/// What a policy asks of a scan.
+mod gate;
 /// Secrets that stand encoded.
 mod hidden_text;
 /// Who may import whom.

@@ -10,6 +10,7 @@ use anyhow::{Context as _, anyhow, bail};
 use super::args::{OutputArgs, ScanArgs};
 use super::config;
 use super::exit::Exit;
+use super::gate::Gating;
 use super::interrupt::Interrupt;
 use super::login;
 use super::messages::{Messages, colored};
@@ -29,9 +30,51 @@ const FINGERPRINT_KEY: &str = "LAYERSIFT_FINGERPRINT_KEY";
 /// Columns of a report that is not read on a terminal.
 const PLAIN_WIDTH: usize = 100;
 
-pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) -> anyhow::Result<Exit> {
-    config::apply(&mut args)?;
-    let rules = Arc::new(chosen(load_rules(&args.rules)?, args.slow_rules, messages));
+pub(super) fn run(args: ScanArgs, output: &OutputArgs, messages: &Messages) -> anyhow::Result<Exit> {
+    let prepared = Prepared::new(args, messages)?;
+    let gating = Gating::of_scan(&prepared)?;
+    Ok(execute(prepared, gating, output, messages)?.exit)
+}
+
+/// What a run needs before it is known what will be asked of its report.
+pub(super) struct Prepared {
+    pub(super) args: ScanArgs,
+    pub(super) rules: Arc<RuleSet>,
+    pub(super) fingerprinter: Fingerprinter,
+}
+
+/// What a run gave.
+pub(super) struct Executed {
+    pub(super) report: Report,
+    pub(super) exit: Exit,
+}
+
+impl Prepared {
+    pub(super) fn new(mut args: ScanArgs, messages: &Messages) -> anyhow::Result<Self> {
+        config::apply(&mut args)?;
+        if args.format.is_empty() {
+            args.format.push("human".to_owned());
+        }
+        Ok(Self {
+            rules: Arc::new(chosen(load_rules(&args.rules)?, args.slow_rules, messages)),
+            fingerprinter: fingerprinter(args.fingerprint_key_file.as_deref())?,
+            args,
+        })
+    }
+}
+
+/// Scans, judges and writes the reports.
+pub(super) fn execute(
+    prepared: Prepared,
+    gating: Gating,
+    output: &OutputArgs,
+    messages: &Messages,
+) -> anyhow::Result<Executed> {
+    let Prepared {
+        args,
+        rules,
+        fingerprinter,
+    } = prepared;
     let policy = policy(&args, &rules)?;
     let reveal = if args.show_secrets {
         Reveal::Plain
@@ -53,7 +96,7 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
         } else {
             PlatformSelector::Only(args.platform)
         })
-        .fingerprinter(fingerprinter(args.fingerprint_key_file.as_deref())?)
+        .fingerprinter(fingerprinter)
         .cancelled(Arc::clone(&interrupt.cancelled));
     if let Some(jobs) = args.jobs {
         scan = scan.jobs(jobs);
@@ -62,20 +105,25 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
     if let Some(bars) = &bars {
         scan = scan.watch(Arc::clone(bars) as _);
     }
-    let targets = args
-        .targets
-        .iter()
-        .map(|target| Target {
-            name: source::printable(target),
-            repository: args.repository.clone(),
-            opened: open(target, &options, messages),
-        })
-        .collect();
-    let report = scan.run(targets);
+    let target = |target: &String| Target {
+        name: source::printable(target),
+        repository: args.repository.clone(),
+        opened: open(target, &options, messages),
+    };
+    // The earlier image, if there is one, is a report of its own.
+    let groups = [
+        Some(&args.targets[..]),
+        gating.earlier().map(std::slice::from_ref),
+    ];
+    let groups = groups.into_iter().flatten();
+    let mut reports = scan
+        .run_each(groups.map(|targets| targets.iter().map(target).collect()))?
+        .into_iter();
     if let Some(bars) = &bars {
         bars.finish();
     }
-    let (report, verdict) = policy.judge(report?);
+    let report = reports.next().expect("a report for each group");
+    let (report, verdict) = gating.judge(&policy, report, reports.next(), &options, messages);
     tell_failures(&report, messages);
     let notes = report::notes(&rules);
     let mut is_lost = false;
@@ -98,10 +146,12 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
             }
         }
     }
-    if is_lost {
-        return Ok(Exit::Usage);
-    }
-    Ok(exit(&verdict, &interrupt))
+    let exit = if is_lost {
+        Exit::Usage
+    } else {
+        exit(&verdict, &interrupt)
+    };
+    Ok(Executed { report, exit })
 }
 
 /// Opens a target, and says which sources were passed over for it.
@@ -214,8 +264,6 @@ fn policy(args: &ScanArgs, rules: &RuleSet) -> anyhow::Result<Policy> {
 
 /// The formats asked for and where each goes.
 fn sinks(formats: &[String], reveal: Reveal) -> anyhow::Result<Vec<(&'static Format, Output)>> {
-    let default = ["human".to_owned()];
-    let formats = if formats.is_empty() { &default[..] } else { formats };
     let mut to_stdout = 0;
     let mut sinks = Vec::new();
     for text in formats {

@@ -1,6 +1,6 @@
 //! The result of a run as plain values, in an order that depends on the images alone.
 
-use crate::oci::{DiffId, Digest, ImageId, Platform};
+use crate::oci::{BaseClaim, DiffId, Digest, ImageId, Platform};
 use crate::rules::{Confidence, Evidence, RuleId, Severity};
 use crate::text::chain::Chain;
 use crate::text::{Location, Lossless};
@@ -69,6 +69,8 @@ pub struct ImageSummary {
     pub artifact_type: Option<String>,
     /// When it was made, as it says.
     pub created: Option<String>,
+    /// The images it names as its base. Claims, not proof.
+    pub base_claims: Vec<BaseClaim>,
     /// Its layers, base first.
     pub layers: Vec<LayerSummary>,
     /// Whether everything of it was read, verified and searched.

@@ -9,7 +9,7 @@ use crate::finding::{
     Report, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
 };
 use crate::layer::{LayerRecord, Severeness};
-use crate::oci::{BlobKey, Image, Layer, Reference};
+use crate::oci::{self, BlobKey, Image, Layer, Reference};
 use crate::resolve;
 use crate::rules::{Confidence, Evidence, Rule, SecretKind, Severity};
 use crate::source::SourceError;
@@ -204,6 +204,12 @@ impl<'s> Assembler<'s> {
             image_id: image.image_id.clone(),
             artifact_type: image.artifact_type.clone(),
             created: image.config.created.clone(),
+            base_claims: oci::claims(
+                image,
+                (image.attestations.iter())
+                    .filter_map(|attestation| gathered.attestations.get(&attestation.blob))
+                    .map(Vec::as_slice),
+            ),
             layers: summaries,
             complete: true,
         });

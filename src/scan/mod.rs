@@ -135,6 +135,15 @@ impl Scan {
     /// *Errors*: only where no thread can be started. *Cost*: each distinct blob is read once, whatever the number of
     /// images, platforms and targets that have it.
     pub fn run(&self, targets: Vec<Target>) -> Result<Report, ScanError> {
+        let mut reports = self.run_each([targets])?;
+        Ok(reports.pop().expect("a report for each group"))
+    }
+
+    /// Scans several groups of targets, with a report for each. A blob that several groups have is read once, and counts in
+    /// each of their reports.
+    ///
+    /// *Errors* and *cost*: as for [`run`](Self::run).
+    pub fn run_each(&self, groups: impl IntoIterator<Item = Vec<Target>>) -> Result<Vec<Report>, ScanError> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.jobs)
             .thread_name(|number| format!("match-{number}"))
@@ -147,6 +156,18 @@ impl Scan {
         let reader = LayerReader::new(&self.matcher, &self.limits, &budget, &pool, &self.cancelled);
         // Records of blobs whose digest was verified, shared by all targets.
         let mut known: HashMap<Digest, Arc<LayerRecord>> = HashMap::new();
+        let groups = groups.into_iter();
+        Ok(groups
+            .map(|targets| self.run_group(targets, &reader, &mut known))
+            .collect())
+    }
+
+    fn run_group(
+        &self,
+        targets: Vec<Target>,
+        reader: &LayerReader<'_>,
+        known: &mut HashMap<Digest, Arc<LayerRecord>>,
+    ) -> Report {
         let mut assembler = assemble::Assembler::new(self);
         for target in targets {
             self.watch.target(&target.name);
@@ -158,14 +179,14 @@ impl Scan {
                 }
             };
             let gathered = match opened.access {
-                Access::Random(source) => self.gather(&*source, &reader, &mut known),
-                Access::Stream(mut stream) => self.gather_stream(&mut *stream, &reader),
+                Access::Random(source) => self.gather(&*source, reader, known),
+                Access::Stream(mut stream) => self.gather_stream(&mut *stream, reader),
             };
             match gathered {
                 Ok(gathered) => assembler.add(&target.name, target.repository, opened.kind, &gathered),
                 Err(error) => assembler.failed(&target.name, target.repository, opened.kind, &error),
             }
         }
-        Ok(assembler.finish(self.cancelled.load(Ordering::Relaxed)))
+        assembler.finish(self.cancelled.load(Ordering::Relaxed))
     }
 }

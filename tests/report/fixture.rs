@@ -181,6 +181,7 @@ fn image(platform: &str) -> ImageSummary {
         image_id: Some(ImageId(Digest::of(format!("{platform} config").as_bytes()))),
         artifact_type: None,
         created: Some("2026-01-31T10:04:11Z".to_owned()),
+        base_claims: Vec::new(),
         layers: steps
             .iter()
             .enumerate()

@@ -1,0 +1,545 @@
+//! `layersift gate` and `layersift baseline`, as a build runs them: when they pass, when they fail, and that they fail closed.
+
+use layersift::oci::Digest;
+use serde_json::Value;
+
+use crate::support::command::{Layersift, Run, layersift};
+use crate::support::image::{Image, image, images};
+use crate::support::registry::registry;
+use crate::support::secrets::secrets;
+use crate::support::tar::{file, whiteout};
+
+/// A token for each number.
+fn token(number: u64) -> String {
+    secrets(7000 + number).github_token()
+}
+
+fn leak(number: u64) -> String {
+    format!("token={}\n", token(number))
+}
+
+fn app() -> Image {
+    image()
+        .named("app:1")
+        .layer([file("etc/os-release", "ID=test\n")])
+}
+
+/// `layersift gate image.tar`, where the image is this one.
+fn gate(image: &Image) -> Layersift {
+    layersift(["gate", "image.tar"]).file("image.tar", image.oci_archive())
+}
+
+fn json(command: Layersift, code: i32) -> Value {
+    command.arg("--format").arg("json").run().expect_code(code).json()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn rules_of(findings: &Value) -> Vec<&str> {
+    list(findings)
+        .iter()
+        .map(|finding| finding["rule"].as_str().unwrap())
+        .collect()
+}
+
+/// What a run wrote, without the breaks of its lines.
+fn said(run: &Run) -> String {
+    run.text().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn fingerprint(report: &Value, index: usize) -> String {
+    report["findings"][index]["fingerprint"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+fn entry(what: &str, expires: &str) -> String {
+    format!("[[ignore]]\n{what}\nreason = 'revoked'\nowner = 'team-web'\nexpires = {expires}\n")
+}
+
+#[test]
+fn a_gate_passes_what_is_clean_and_fails_what_leaks() {
+    gate(&app()).run().expect_code(0);
+    let run = gate(&app().layer([file("srv/a", leak(1))])).run().expect_code(1);
+    assert!(
+        run.stderr.contains("no `layersift.toml` here: the defaults hold"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_policy_is_found_in_the_folder_and_at_the_root_of_its_checkout() {
+    let leaking = app().layer([file("srv/a", leak(1))]);
+    let policy = "[gate]\nseverity = 'critical'\nlife = ['deleted']\n";
+    let run = gate(&leaking).file("layersift.toml", policy).run().expect_code(0);
+    assert!(!run.stderr.contains("defaults"), "{}", run.stderr);
+    gate(&leaking).file("other.toml", policy).run().expect_code(1);
+    gate(&leaking)
+        .file("other.toml", policy)
+        .arg("--policy=other.toml")
+        .run()
+        .expect_code(0);
+
+    let run = layersift(["gate", "image.tar"]).file("image.tar", leaking.oci_archive());
+    let (root, work) = (run.path("repository"), run.path("repository/deep/down"));
+    std::fs::create_dir_all(root.join(".git")).unwrap();
+    std::fs::create_dir_all(&work).unwrap();
+    std::fs::write(root.join("layersift.toml"), policy).unwrap();
+    std::fs::write(work.join("image.tar"), leaking.oci_archive()).unwrap();
+    run.in_folder(&work).run().expect_code(0);
+}
+
+#[test]
+fn a_policy_in_the_image_counts_for_nothing() {
+    let entry = entry("rule = 'github-token'", "2999-01-01");
+    let image = app()
+        .layer([
+            file("layersift.toml", &entry),
+            file("srv/layersift.toml", "[gate]\nlife = ['deleted']\n"),
+            file("srv/a", leak(1)),
+        ])
+        .label("layersift.ignore", "true");
+    gate(&image).run().expect_code(1);
+}
+
+#[test]
+fn a_wrong_policy_scans_nothing() {
+    for (policy, line, said) in [
+        ("[gate]\nseverty = 'high'\n", 2, "did you mean `severity`?"),
+        ("[gate]\ninherited = 'skip'\n", 2, "expected `fail` or `warn`"),
+        ("[[ignore]]\nrule = 'github-token'\n", 1, "needs `reason`"),
+        (
+            "[[ignore]]\nrule = 'no-such-rule'\nreason = 'r'\nowner = 'o'\nexpires = 2999-01-01\n",
+            2,
+            "no rule is called",
+        ),
+    ] {
+        let run = gate(&app()).file("layersift.toml", policy).run().expect_code(2);
+        assert!(run.stdout.is_empty(), "{}", run.text());
+        let place = format!("layersift.toml:{line}: ");
+        assert!(
+            run.stderr.contains(&place) && run.stderr.contains(said),
+            "{}",
+            run.stderr
+        );
+    }
+    let run = gate(&app()).arg("--policy=missing.toml").run().expect_code(2);
+    assert!(
+        run.stderr.contains("cannot read the policy `missing.toml`"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn an_entry_ignores_what_it_covers_until_it_expires() {
+    let image = app().layer([file("srv/test/a", leak(1))]);
+    let report = json(gate(&image), 1);
+    let id = report["findings"][0]["rule"].as_str().unwrap().to_owned();
+    let entries = [
+        format!("fingerprint = '{}'", fingerprint(&report, 0)),
+        format!("rule = '{id}'"),
+        "path = 'srv/test/**'".to_owned(),
+        "image = 'app'".to_owned(),
+        format!("rule = '{id}'\npath = '**/a'\nimage = '*'"),
+    ];
+    for what in &entries {
+        let ignored = json(gate(&image).file("layersift.toml", entry(what, "2999-01-01")), 0);
+        assert_eq!(rules_of(&ignored["findings"]).len(), 0, "{what}");
+        assert_eq!(list(&ignored["verdict"]["failing"]).len(), 0);
+
+        let run = gate(&image)
+            .file("layersift.toml", entry(what, "2020-01-01"))
+            .run()
+            .expect_code(1);
+        assert!(
+            said(&run).contains("expired on 2020-01-01: team-web renews or removes it"),
+            "{}",
+            run.text()
+        );
+    }
+    // One that covers some of its places covers nothing of it.
+    let copied = app().layer([file("srv/test/a", leak(1)), file("srv/b", leak(1))]);
+    let run = gate(&copied)
+        .file("layersift.toml", entry("path = 'srv/test/**'", "2999-01-01"))
+        .run()
+        .expect_code(1);
+    assert!(
+        said(&run).contains("covers no finding of this run"),
+        "{}",
+        run.text()
+    );
+    // An expired one fails a clean image too, and one for another image does not.
+    gate(&app())
+        .file("layersift.toml", entry("path = 'x'", "2020-01-01"))
+        .run()
+        .expect_code(1);
+    gate(&app())
+        .file("layersift.toml", entry("image = 'other'", "2020-01-01"))
+        .run()
+        .expect_code(0);
+}
+
+#[test]
+fn a_baseline_names_what_is_known_and_holds_no_secret() {
+    let before = app().layer([file("srv/a", leak(1))]);
+    let run = layersift(["baseline", "image.tar"])
+        .file("image.tar", before.oci_archive())
+        .run()
+        .expect_code(0);
+    let baseline = run.text().to_owned();
+    assert!(
+        baseline.contains("layersift.baseline/1") && baseline.contains("srv/a"),
+        "{baseline}"
+    );
+    assert!(
+        !baseline.contains(&token(1)) && !baseline.contains(&token(1)[..12]),
+        "{baseline}"
+    );
+
+    let known = |image: &Image| {
+        gate(image)
+            .file("known.json", &baseline)
+            .arg("--baseline=known.json")
+    };
+    known(&before).run().expect_code(0);
+    // Rebuilt, and moved: the same. With another: that one counts.
+    let rebuilt = app().layer([file("x", "y")]).layer([file("srv/moved", leak(1))]);
+    known(&rebuilt).run().expect_code(0);
+    let report = json(known(&rebuilt.layer([file("srv/b", leak(2))])), 1);
+    assert_eq!(list(&report["findings"]).len(), 1);
+    // `scan` takes it too, and a policy names it.
+    layersift(["scan", "image.tar", "--baseline=known.json"])
+        .file("image.tar", before.oci_archive())
+        .file("known.json", &baseline)
+        .run()
+        .expect_code(0);
+    gate(&before)
+        .file("known.json", &baseline)
+        .file("layersift.toml", "[gate]\nbaseline = 'known.json'\n")
+        .run()
+        .expect_code(0);
+    // What is gone is told.
+    let run = known(&app()).run().expect_code(0);
+    assert!(said(&run).contains("is not found any more"), "{}", run.text());
+}
+
+#[test]
+fn a_baseline_of_another_scheme_key_or_version_is_an_error() {
+    let image = app().layer([file("srv/a", leak(1))]);
+    let write = |key: Option<&str>| {
+        let command = layersift(["baseline", "image.tar"]).file("image.tar", image.oci_archive());
+        let command = match key {
+            Some(key) => command.env("LAYERSIFT_FINGERPRINT_KEY", key),
+            None => command,
+        };
+        command.run().expect_code(0).text().to_owned()
+    };
+    let (key, other) = ("a key of 16 bytes", "another key of 16 bytes");
+    let (plain, keyed) = (write(None), write(Some(key)));
+    assert!(keyed.contains("lsk1") && !keyed.contains(key), "{keyed}");
+    let newer = plain.replace("baseline/1", "baseline/2");
+    let odd = plain.replace("\"findings\"", "\"finds\"");
+    for (baseline, key, said) in [
+        (
+            &plain,
+            Some(key),
+            "of scheme `ls1`, and those of this run of `lsk1`",
+        ),
+        (&keyed, None, "of scheme `lsk1`, and those of this run of `ls1`"),
+        (&keyed, Some(other), "made with another key"),
+        (&newer, None, "its schema is `layersift.baseline/2`"),
+        (&odd, None, "it is no baseline"),
+        (&"{".to_owned(), None, "it is no baseline"),
+    ] {
+        let command = gate(&image)
+            .file("known.json", baseline)
+            .arg("--baseline=known.json");
+        let command = match key {
+            Some(key) => command.env("LAYERSIFT_FINGERPRINT_KEY", key),
+            None => command,
+        };
+        let run = command.run().expect_code(2);
+        assert!(
+            run.stdout.is_empty() && run.stderr.contains(said),
+            "{said}: {}",
+            run.stderr
+        );
+        assert!(run.stderr.contains("hint: "), "{}", run.stderr);
+    }
+    let command = gate(&image)
+        .file("known.json", &keyed)
+        .arg("--baseline=known.json");
+    command.env("LAYERSIFT_FINGERPRINT_KEY", key).run().expect_code(0);
+}
+
+#[test]
+fn a_base_is_proved_by_its_layers_or_is_none() {
+    let base = image().named("base:1").layer([file("opt/base/key", leak(1))]);
+    let own = || base.clone().named("app:1").layer([file("srv/a", leak(2))]);
+    let with = |image: &Image, base: &Image, policy: &str| {
+        gate(image)
+            .file("base.tar", base.oci_archive())
+            .file("layersift.toml", policy)
+            .arg("--base=base.tar")
+    };
+    let warn = "[gate]\ninherited = 'warn'\n";
+    // Listed, and counted or not as the policy says.
+    let report = json(with(&own(), &base, ""), 1);
+    assert_eq!(
+        (
+            list(&report["findings"]).len(),
+            list(&report["verdict"]["failing"]).len()
+        ),
+        (2, 2)
+    );
+    let report = json(with(&own(), &base, warn), 1);
+    assert_eq!(
+        (
+            list(&report["findings"]).len(),
+            list(&report["verdict"]["failing"]).len()
+        ),
+        (2, 1)
+    );
+    let inherited = base.clone().named("app:1").layer([file("srv/a", "nothing")]);
+    with(&inherited, &base, warn).run().expect_code(0);
+    with(&inherited, &base, "").run().expect_code(1);
+    // Copied into an own layer it is own.
+    let copied = base.clone().named("app:1").layer([file("srv/a", leak(1))]);
+    with(&copied, &base, warn).run().expect_code(1);
+    // One that is not the beginning of the image, or is the image, is no base.
+    let other = image()
+        .named("base:1")
+        .layer([file("opt/base/key", leak(1)), file("x", "y")]);
+    let run = with(&inherited, &other, warn).run().expect_code(1);
+    assert!(
+        said(&run).contains("its layer 1 is not layer 1 of the image"),
+        "{}",
+        run.text()
+    );
+    let longer = inherited.clone().layer([file("z", "z")]);
+    let run = with(&inherited, &longer, warn).run().expect_code(1);
+    assert!(
+        said(&run).contains("it has 3 layers, and the image 2"),
+        "{}",
+        run.text()
+    );
+    let run = with(&inherited, &inherited, warn).run().expect_code(1);
+    assert!(said(&run).contains("it is the image itself"), "{}", run.text());
+    // Stored in another way it is the same by its DiffIDs.
+    let unpacked = base.clone().packed(crate::support::image::Packing::Plain);
+    with(&inherited, &unpacked, warn).run().expect_code(0);
+    // One that cannot be read fails closed.
+    let run = gate(&app()).arg("--base=missing.tar").run().expect_code(4);
+    assert!(
+        said(&run).contains("the base image `missing.tar` could not be read"),
+        "{}",
+        run.text()
+    );
+}
+
+#[test]
+fn the_configuration_is_inherited_only_where_the_base_has_it_too() {
+    let variable = format!("GITHUB_TOKEN={}", token(1));
+    let base = image().named("base:1").layer([file("a", "b")]).env(&variable);
+    let warn = "[gate]\ninherited = 'warn'\n";
+    let with = |image: &Image| {
+        gate(image)
+            .file("base.tar", base.oci_archive())
+            .file("layersift.toml", warn)
+            .arg("--base=base.tar")
+    };
+    with(&base.clone().named("app:1").layer([file("c", "d")]))
+        .run()
+        .expect_code(0);
+    let own = image()
+        .named("app:1")
+        .layer([file("a", "b")])
+        .env(&format!("GITHUB_TOKEN={}", token(2)));
+    with(&own.layer([file("c", "d")])).run().expect_code(1);
+}
+
+#[test]
+fn a_diff_tells_what_is_new_fixed_and_unchanged() {
+    let before = app()
+        .named("app:1")
+        .layer([file("srv/kept", leak(1))])
+        .layer([file("srv/gone", leak(2))]);
+    // The layer of the first token is rebuilt with another file: it is not new.
+    let after = app()
+        .named("app:2")
+        .layer([file("srv/kept", leak(1)), file("srv/readme", "x")])
+        .layer([file("srv/new", leak(3))]);
+    let since = |after: &Image, policy: &str| {
+        gate(after)
+            .file("before.tar", before.oci_archive())
+            .file("layersift.toml", policy)
+            .arg("--since=before.tar")
+    };
+    let run = since(&after, "").run().expect_code(1);
+    for words in ["1 new", "1 unchanged", "1 fixed"] {
+        assert!(said(&run).contains(words), "{words}: {}", run.text());
+    }
+    let warn = "[gate]\nunchanged = 'warn'\n";
+    let report = json(since(&after, warn), 1);
+    assert_eq!(
+        (
+            list(&report["findings"]).len(),
+            list(&report["verdict"]["failing"]).len()
+        ),
+        (2, 1)
+    );
+    // Deleted in a later layer is not fixed.
+    let deleted = before
+        .clone()
+        .named("app:2")
+        .layer([whiteout("srv/gone"), whiteout("srv/kept")]);
+    let run = since(&deleted, warn).run().expect_code(0);
+    assert!(
+        said(&run).contains("2 unchanged") && said(&run).contains("0 fixed"),
+        "{}",
+        run.text()
+    );
+    let run = gate(&after).arg("--since=missing.tar").run().expect_code(5);
+    assert!(
+        said(&run).contains("the earlier image `missing.tar` could not be read"),
+        "{}",
+        run.text()
+    );
+}
+
+#[test]
+fn a_digest_is_compared_with_what_was_scanned() {
+    let image = app();
+    let report = json(gate(&image), 0);
+    let manifest = report["images"][0]["manifest"].as_str().unwrap().to_owned();
+    let config = report["images"][0]["image_id"].as_str().unwrap().to_owned();
+    let other = Digest::of(b"other").to_string();
+    let expect = |value: &str| gate(&image).arg(format!("--expect-digest={value}"));
+    for (digest, of) in [(&manifest, "manifest"), (&config, "config")] {
+        let run = expect(digest).run().expect_code(0);
+        assert!(
+            said(&run).contains(digest.as_str()) && said(&run).contains(of),
+            "{}",
+            run.text()
+        );
+    }
+    let run = expect(&other).run().expect_code(1);
+    assert!(
+        said(&run).contains("is not what is expected") && said(&run).contains(&manifest),
+        "{}",
+        run.text()
+    );
+    for (text, code) in [
+        (format!("{config}\n"), 0),
+        (format!("{other}\n"), 1),
+        (
+            format!("{{\"containerimage.digest\":\"{manifest}\",\"image.name\":\"app:1\"}}"),
+            0,
+        ),
+        (format!("app:1 {manifest}\nworker:1 {other}\n"), 0),
+        (format!("app:1@{manifest}\n"), 0),
+        (format!("worker:1 {manifest}\n"), 1),
+        (
+            format!(
+                "The push refers to repository [docker.io/library/app]\nab: Pushed\n1: digest: {manifest} size: 528\n"
+            ),
+            0,
+        ),
+        (
+            format!("The push refers to repository [docker.io/library/app]\n1: digest: {other} size: 528\n"),
+            1,
+        ),
+        ("nothing here\n".to_owned(), 2),
+        (format!("app:1 {manifest}\napp:1 {other}\n"), 2),
+    ] {
+        let run = gate(&image).file("said", &text).arg("--expect-digest=said").run();
+        assert_eq!(run.code, Some(code), "{text}\n{}\n{}", run.text(), run.stderr);
+    }
+    expect("neither").run().expect_code(2);
+}
+
+#[test]
+fn a_digest_that_the_registry_serves_no_more_fails() {
+    let registry = registry().start();
+    registry.push(&images([app()]), "team/app", "1");
+    let reference = registry.reference("team/app", "1");
+    let run = |args: &[&str], file: &str| -> Run {
+        layersift(["gate", &reference])
+            .file("said", file)
+            .args(args)
+            .run()
+    };
+    let report = run(&["--format=json"], "").expect_code(0).json();
+    let digest = report["targets"][0]["digest"].as_str().unwrap().to_owned();
+    let log = format!(
+        "The push refers to repository [{}/team/app]\n1: digest: {digest} size: 1\n",
+        registry.host()
+    );
+    run(&["--expect-digest=said"], &log).expect_code(0);
+    // Somebody else pushes over it.
+    registry.push(&images([app().layer([file("new", "x")])]), "team/app", "1");
+    let failed = run(&["--expect-digest=said"], &log).expect_code(1);
+    assert!(
+        said(&failed).contains("is not what is expected"),
+        "{}",
+        failed.text()
+    );
+}
+
+#[test]
+fn a_squashed_image_has_one_layer_above_its_base() {
+    let base = image().named("base:1").layer([file("a", "b")]);
+    let squashed = base.clone().named("app:1").layer([file("srv/a", "x")]);
+    let with = |image: &Image| {
+        gate(image)
+            .file("base.tar", base.oci_archive())
+            .arg("--base=base.tar")
+            .arg("--squashed")
+    };
+    let run = with(&squashed).run().expect_code(0);
+    assert!(
+        said(&run).contains("is squashed as it was said to be"),
+        "{}",
+        run.text()
+    );
+    let layered = squashed.layer([file("srv/b", "y")]);
+    let run = with(&layered).run().expect_code(1);
+    assert!(
+        said(&run).contains("it has 2 layers, above its base `base.tar`"),
+        "{}",
+        run.text()
+    );
+    let leaking = base
+        .clone()
+        .named("app:1")
+        .layer([file("k", leak(1))])
+        .layer([whiteout("k")]);
+    let run = with(&leaking).run().expect_code(1);
+    assert!(
+        said(&run).contains("`k` of layer 2, which layer 3 hides"),
+        "{}",
+        run.text()
+    );
+}
+
+#[test]
+fn what_was_not_read_never_passes() {
+    let image = app().layer([file("srv/a", leak(1))]);
+    let ignored = entry("path = 'srv/a'", "2999-01-01");
+    let archive = image.oci_archive();
+    let cut = &archive[..archive.len() - 4096];
+    let run = layersift(["gate", "image.tar"])
+        .file("image.tar", cut)
+        .file("layersift.toml", &ignored)
+        .run();
+    assert!(matches!(run.code, Some(3..=5)), "{:?} {}", run.code, run.text());
+    layersift(["gate", "missing.tar"])
+        .file("layersift.toml", ignored)
+        .run()
+        .expect_code(3);
+}
