@@ -1,13 +1,18 @@
 //! `layersift gate` and `layersift baseline`, as a build runs them: when they pass, when they fail, and that they fail closed.
 
+use std::collections::BTreeMap;
+use std::fs;
+
 use layersift::oci::Digest;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::command::{Layersift, Run, layersift};
-use crate::support::image::{Image, image, images};
-use crate::support::registry::registry;
+use crate::support::image::{Image, image, images, index};
+use crate::support::registry::{Registry, registry};
+use crate::support::scripted::{Reply, Repository, Server};
 use crate::support::secrets::secrets;
 use crate::support::tar::{file, whiteout};
+use crate::support::{output_of, program};
 
 /// A token for each number.
 fn token(number: u64) -> String {
@@ -29,7 +34,7 @@ fn gate(image: &Image) -> Layersift {
     layersift(["gate", "image.tar"]).file("image.tar", image.oci_archive())
 }
 
-fn json(command: Layersift, code: i32) -> Value {
+fn report_of(command: Layersift, code: i32) -> Value {
     command.arg("--format").arg("json").run().expect_code(code).json()
 }
 
@@ -138,7 +143,7 @@ fn a_wrong_policy_scans_nothing() {
 #[test]
 fn an_entry_ignores_what_it_covers_until_it_expires() {
     let image = app().layer([file("srv/test/a", leak(1))]);
-    let report = json(gate(&image), 1);
+    let report = report_of(gate(&image), 1);
     let id = report["findings"][0]["rule"].as_str().unwrap().to_owned();
     let entries = [
         format!("fingerprint = '{}'", fingerprint(&report, 0)),
@@ -148,7 +153,7 @@ fn an_entry_ignores_what_it_covers_until_it_expires() {
         format!("rule = '{id}'\npath = '**/a'\nimage = '*'"),
     ];
     for what in &entries {
-        let ignored = json(gate(&image).file("layersift.toml", entry(what, "2999-01-01")), 0);
+        let ignored = report_of(gate(&image).file("layersift.toml", entry(what, "2999-01-01")), 0);
         assert_eq!(rules_of(&ignored["findings"]).len(), 0, "{what}");
         assert_eq!(list(&ignored["verdict"]["failing"]).len(), 0);
 
@@ -210,7 +215,7 @@ fn a_baseline_names_what_is_known_and_holds_no_secret() {
     // Rebuilt, and moved: the same. With another: that one counts.
     let rebuilt = app().layer([file("x", "y")]).layer([file("srv/moved", leak(1))]);
     known(&rebuilt).run().expect_code(0);
-    let report = json(known(&rebuilt.layer([file("srv/b", leak(2))])), 1);
+    let report = report_of(known(&rebuilt.layer([file("srv/b", leak(2))])), 1);
     assert_eq!(list(&report["findings"]).len(), 1);
     // `scan` takes it too, and a policy names it.
     layersift(["scan", "image.tar", "--baseline=known.json"])
@@ -289,7 +294,7 @@ fn a_base_is_proved_by_its_layers_or_is_none() {
     };
     let warn = "[gate]\ninherited = 'warn'\n";
     // Listed, and counted or not as the policy says.
-    let report = json(with(&own(), &base, ""), 1);
+    let report = report_of(with(&own(), &base, ""), 1);
     assert_eq!(
         (
             list(&report["findings"]).len(),
@@ -297,7 +302,7 @@ fn a_base_is_proved_by_its_layers_or_is_none() {
         ),
         (2, 2)
     );
-    let report = json(with(&own(), &base, warn), 1);
+    let report = report_of(with(&own(), &base, warn), 1);
     assert_eq!(
         (
             list(&report["findings"]).len(),
@@ -385,7 +390,7 @@ fn a_diff_tells_what_is_new_fixed_and_unchanged() {
         assert!(said(&run).contains(words), "{words}: {}", run.text());
     }
     let warn = "[gate]\nunchanged = 'warn'\n";
-    let report = json(since(&after, warn), 1);
+    let report = report_of(since(&after, warn), 1);
     assert_eq!(
         (
             list(&report["findings"]).len(),
@@ -415,7 +420,7 @@ fn a_diff_tells_what_is_new_fixed_and_unchanged() {
 #[test]
 fn a_digest_is_compared_with_what_was_scanned() {
     let image = app();
-    let report = json(gate(&image), 0);
+    let report = report_of(gate(&image), 0);
     let manifest = report["images"][0]["manifest"].as_str().unwrap().to_owned();
     let config = report["images"][0]["image_id"].as_str().unwrap().to_owned();
     let other = Digest::of(b"other").to_string();
@@ -542,4 +547,335 @@ fn what_was_not_read_never_passes() {
         .file("layersift.toml", ignored)
         .run()
         .expect_code(3);
+}
+
+/// The images of one repository, each under its tag, as a correct registry serves them.
+fn repository(tagged: &[(&str, &Image)]) -> Repository {
+    let everything: Vec<Image> = tagged.iter().map(|(_, image)| (*image).clone()).collect();
+    let mut repository = Repository::of(&images(everything));
+    for (tag, image) in tagged {
+        let alone = Repository::of(&images([(*image).clone()]));
+        let media_type = "application/vnd.oci.image.manifest.v1+json";
+        repository.manifest(tag, media_type, alone.bytes("app/manifests/1"));
+    }
+    repository
+}
+
+#[test]
+fn a_diff_reads_a_blob_that_both_images_have_once() {
+    let shared = app().layer([file("srv/kept", leak(1))]);
+    let before = shared.clone().layer([file("srv/gone", leak(2))]);
+    let after = shared.layer([file("srv/new", leak(3))]);
+    let repository = repository(&[("1", &before), ("2", &after)]);
+    let server = Server::start(move |request| repository.reply(request));
+    let (target, since) = (
+        format!("{}/app:2", server.host()),
+        format!("{}/app:1", server.host()),
+    );
+    let run = layersift(["gate", &target, "--since", &since, "--format=json"]).run();
+    let report = run.expect_code(1).json();
+    let changes = &report["verdict"]["changes"];
+    assert_eq!((&changes["new"], &changes["unchanged"]), (&json!(1), &json!(1)));
+    assert_eq!(list(&changes["fixed"]).len(), 1);
+    assert_eq!(changes["fixed"][0]["place"], "srv/gone");
+    assert_eq!(list(&changes["fixed"][0]["blobs"]).len(), 1);
+    assert!(
+        list(&report["images"]).len() == 1,
+        "the earlier image is not in the report"
+    );
+    let mut read: BTreeMap<String, usize> = BTreeMap::new();
+    for request in server.requests() {
+        if request.method == "GET" && request.path.contains("/blobs/") {
+            *read.entry(request.path).or_default() += 1;
+        }
+    }
+    // Four layers and two configurations.
+    assert_eq!(read.len(), 6, "{read:?}");
+    assert!(read.values().all(|times| *times == 1), "{read:?}");
+}
+
+#[test]
+fn other_tags_that_carry_a_leaking_blob_are_found_by_manifests_alone() {
+    let leaking = app().layer([file("srv/a", leak(1))]);
+    let images = [
+        ("new", &leaking.clone().layer([file("x", "y")])),
+        ("old", &leaking),
+        ("clean", &app()),
+        ("other", &leaking),
+    ];
+    let repository = repository(&images);
+    let server = Server::start(move |request| match request.path.split('?').next() {
+        Some("/v2/app/tags/list") => Reply::ok(r#"{"tags":["clean","new","old","other"]}"#),
+        _ => repository.reply(request),
+    });
+    let target = format!("{}/app:new", server.host());
+    layersift(["gate", &target]).run().expect_code(1);
+    let before = server.requests().len();
+    let report = layersift([
+        "gate",
+        &target,
+        "--also-tags=o*",
+        "--also-tags=c*",
+        "--format=json",
+    ])
+    .run()
+    .expect_code(1)
+    .json();
+    let carriers = list(&report["verdict"]["carriers"]);
+    let references: Vec<&str> = carriers
+        .iter()
+        .map(|it| it["reference"].as_str().unwrap())
+        .collect();
+    let host = server.host();
+    assert_eq!(
+        references,
+        [format!("{host}/app:old"), format!("{host}/app:other")]
+    );
+    assert_eq!(
+        carriers[0]["blobs"][0],
+        report["images"][0]["layers"][1]["digest"]
+    );
+    // As much as the scan alone takes, the list, and a manifest for each tag that fits.
+    let paths: Vec<String> = server.requests()[before..]
+        .iter()
+        .map(|it| it.path.clone())
+        .collect();
+    let of_tags = |path: &&String| path.contains("/tags/") || path.contains("/manifests/");
+    assert_eq!(
+        paths.iter().filter(of_tags).count(),
+        before_documents(&server, before) + 4,
+        "{paths:?}"
+    );
+    // A tag that cannot be read fails closed.
+    let run = layersift(["gate", &format!("{host}/app:clean"), "--also-tags=gone"]).run();
+    run.expect_code(0);
+}
+
+/// How many of the first requests were for manifests.
+fn before_documents(server: &Server, count: usize) -> usize {
+    let requests = server.requests();
+    requests[..count]
+        .iter()
+        .filter(|it| it.path.contains("/manifests/"))
+        .count()
+}
+
+#[test]
+fn what_was_fixed_is_within_reach_while_another_tag_carries_it() {
+    let registry = registry().start();
+    let base = app();
+    let leaking = base.clone().layer([file("srv/a", leak(1))]);
+    let fixed = base.clone().layer([file("srv/a", "nothing")]);
+    registry.push(&images([base]), "team/base", "1");
+    registry.push(&images([leaking.clone()]), "team/app", "1");
+    registry.push(&images([fixed]), "team/app", "2");
+    let both = index("app:1", [leaking.clone(), leaking.platform("linux/arm64")]);
+    registry.push(&both, "team/app", "kept");
+    let reference = |tag: &str| registry.reference("team/app", tag);
+    let run = |tags: &str| {
+        layersift([
+            "gate",
+            &reference("2"),
+            "--since",
+            &reference("1"),
+            "--squashed",
+            "--base",
+        ])
+        .arg(registry.reference("team/base", "1"))
+        .args(["--also-tags", tags, "--format=json"])
+        .run()
+    };
+    let report = run("k*").expect_code(1).json();
+    let carriers = list(&report["verdict"]["carriers"]);
+    assert_eq!(carriers.len(), 2, "{carriers:?}");
+    assert_eq!(carriers[1]["platform"]["architecture"], "arm64");
+    let kinds: Vec<&str> = list(&report["verdict"]["remarks"])
+        .iter()
+        .map(|remark| remark["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["carried-elsewhere", "squashed"]);
+    // The tag it was fixed from carries it too.
+    assert_eq!(
+        list(&run("*").expect_code(1).json()["verdict"]["carriers"]).len(),
+        3
+    );
+    run("none*").expect_code(0);
+}
+
+/// Builds an image of a folder with buildah and pushes it.
+fn build(registry: &Registry, folder: &std::path::Path, dockerfile: &str, repository: &str) {
+    let reference = registry.reference(repository, "1");
+    fs::write(folder.join("context/Dockerfile"), dockerfile).unwrap();
+    let buildah = || {
+        let mut command = program("buildah", "buildah");
+        command.env("STORAGE_DRIVER", "vfs");
+        command
+            .arg("--root")
+            .arg(folder.join("root"))
+            .arg("--runroot")
+            .arg(folder.join("run"));
+        command
+    };
+    let mut bud = buildah();
+    bud.args([
+        "bud",
+        "--quiet",
+        "--isolation",
+        "chroot",
+        "--tls-verify=false",
+        "-t",
+        &reference,
+    ]);
+    output_of(bud.arg(folder.join("context")));
+    output_of(buildah().args(["push", "--quiet", "--tls-verify=false", &reference]));
+}
+
+#[test]
+fn a_base_that_buildah_names_is_believed_where_the_policy_trusts_it() {
+    let registry = registry().start();
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("context")).unwrap();
+    fs::write(folder.path().join("context/key"), leak(1)).unwrap();
+    fs::write(folder.path().join("context/own"), leak(2)).unwrap();
+    let base = registry.reference("team/base", "1");
+    build(
+        &registry,
+        folder.path(),
+        "FROM scratch\nCOPY key /opt/key\n",
+        "team/base",
+    );
+    build(
+        &registry,
+        folder.path(),
+        &format!("FROM {base}\nCOPY Dockerfile /\n"),
+        "team/app",
+    );
+    build(
+        &registry,
+        folder.path(),
+        &format!("FROM {base}\nCOPY own /own\n"),
+        "team/own",
+    );
+
+    let gate = |repository: &str, trusted: &str| {
+        let policy = format!("[gate]\ninherited = 'warn'\n[base]\ntrusted = ['{trusted}']\n");
+        layersift(["gate", &registry.reference(repository, "1"), "--format=json"])
+            .file("layersift.toml", policy)
+            .run()
+    };
+    let trusted = format!("{}/team/*", registry.host());
+    let report = gate("team/app", &trusted).expect_code(0).json();
+    let base = &report["verdict"]["bases"][0];
+    assert_eq!(
+        (&base["named_by"], &base["layers"]),
+        (&json!("annotation"), &json!(1))
+    );
+    assert_eq!(base["proof"], "layer-digest");
+    let judgement = &report["findings"][0]["judgement"];
+    assert_eq!(
+        (&judgement["counts"], &judgement["reasons"][1]["kind"]),
+        (&json!(false), &json!("inherited"))
+    );
+    let report = gate("team/own", &trusted).expect_code(1).json();
+    assert_eq!(
+        (
+            list(&report["findings"]).len(),
+            list(&report["verdict"]["failing"]).len()
+        ),
+        (2, 1)
+    );
+    // Nobody vouches for it: it is not even asked.
+    for other in ["docker.io/**", "base", "team/base"] {
+        let report = gate("team/app", other).expect_code(1).json();
+        assert!(list(&report["verdict"]["bases"]).is_empty());
+        assert_eq!(report["verdict"]["remarks"][0]["kind"], "base-not-asked");
+    }
+}
+
+#[test]
+fn a_base_that_a_provenance_names_is_proved_by_its_layers() {
+    let registry = registry().start();
+    let base = app().layer([file("opt/key", leak(1))]);
+    registry.push(&images([base.clone()]), "team/base", "1");
+    registry.push(&images([app().layer([file("go", "x")])]), "team/golang", "1");
+    let escaped = registry.host().replace(':', "%3A");
+    let material =
+        |name: &str| json!({ "uri": format!("pkg:docker/{escaped}/team/{name}@1?platform=linux%2Famd64") });
+    let built = base.layer([file("srv/a", "x")]).attestation(
+        "https://slsa.dev/provenance/v0.2",
+        json!({ "materials": [material("golang"), material("base"), material("missing")] }),
+    );
+    registry.push(&images([built]), "team/app", "1");
+    let policy = format!(
+        "[gate]\ninherited = 'warn'\n[base]\ntrusted = ['{}/team/*']\n",
+        registry.host()
+    );
+    let report = layersift(["gate", &registry.reference("team/app", "1"), "--format=json"])
+        .file("layersift.toml", policy)
+        .run()
+        .expect_code(0)
+        .json();
+    let bases = list(&report["verdict"]["bases"]);
+    assert_eq!((bases.len(), &bases[0]["named_by"]), (1, &json!("provenance")));
+    assert!(bases[0]["name"].as_str().unwrap().contains("team/base"));
+}
+
+#[test]
+fn a_layer_that_is_damaged_never_passes_however_it_is_ignored() {
+    let registry = registry().start();
+    let image = app().layer([file("srv/a", leak(1))]);
+    registry.push(&images([image.clone()]), "team/app", "1");
+    let ignored = entry("path = '**'", "2999-01-01");
+    let gate = || {
+        layersift(["gate", &registry.reference("team/app", "1"), "--format=json"])
+            .file("layersift.toml", &ignored)
+            .run()
+    };
+    let report = gate().expect_code(0).json();
+    let suppressed = &report["suppressed"][0];
+    assert_eq!(suppressed["by"]["owner"], "team-web");
+    assert!(!report.to_string().contains(&token(1)));
+    let digest = report["images"][0]["layers"][0]["digest"].as_str().unwrap();
+    let path = registry.blob_file(&Digest::parse(digest).unwrap());
+    fs::remove_file(path).unwrap();
+    let report = gate().expect_code(4).json();
+    assert_eq!(report["verdict"]["outcome"], "incomplete");
+}
+
+#[test]
+fn opaque_content_fails_where_the_policy_says_so() {
+    let mut zip = b"PK\x03\x04".to_vec();
+    zip.extend([0; 40]);
+    let image = app().layer([file("opt/app.zip", zip)]);
+    gate(&image).run().expect_code(0);
+    gate(&image)
+        .file("layersift.toml", "[gate]\nopaque = 'warn'\n")
+        .run()
+        .expect_code(0);
+    gate(&image)
+        .file("layersift.toml", "[gate]\nopaque = 'fail'\n")
+        .run()
+        .expect_code(4);
+}
+
+#[test]
+fn every_report_has_the_digests_of_manifest_and_configuration() {
+    let image = app().layer([file("srv/a", leak(1))]);
+    let run = gate(&image)
+        .args([
+            "--format=human=a.txt",
+            "--format=json=a.json",
+            "--format=jsonl=a.jsonl",
+            "--format=sarif=a.sarif",
+        ])
+        .run()
+        .expect_code(1);
+    let read = |name: &str| fs::read_to_string(run.folder.path().join(name)).unwrap();
+    let report: Value = serde_json::from_str(&read("a.json")).unwrap();
+    for digest in [&report["images"][0]["manifest"], &report["images"][0]["image_id"]] {
+        let digest = digest.as_str().unwrap();
+        for name in ["a.txt", "a.json", "a.jsonl", "a.sarif"] {
+            assert!(read(name).contains(digest), "{digest} is not in {name}");
+        }
+    }
 }

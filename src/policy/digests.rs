@@ -352,3 +352,92 @@ fn described(report: &Report, target: usize) -> String {
         parts.join(", ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(number: u8) -> String {
+        Digest::of(&[number]).to_string()
+    }
+
+    /// Each as `reference digest`, `*` for any.
+    fn said(text: &str) -> Vec<String> {
+        let read = read("said", text).unwrap();
+        let shown = read.iter().map(|expected| {
+            let reference = expected.reference.as_ref();
+            let reference = reference.map_or_else(|| "*".to_owned(), ToString::to_string);
+            format!("{reference} {}", expected.digest)
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn every_form_that_builders_leave_is_read() {
+        let (a, b) = (digest(1), digest(2));
+        let any = vec![format!("* {a}")];
+        let app = vec![format!("registry.example.com/app:1 {a}")];
+        assert_eq!(said(&a), any);
+        assert_eq!(said(&format!("{a}\n")), any);
+        assert_eq!(
+            said(&format!("# releases\n\nregistry.example.com/app:1 {a}\n")),
+            app
+        );
+        assert_eq!(said(&format!("registry.example.com/app:1@{a}\n")), app);
+        // docker push, in a CI log with times before its lines, and pushed twice.
+        let push = |digest: &str| {
+            format!(
+                "10:00 The push refers to repository [registry.example.com/app]\n10:00 5f70bf18a086: Pushed\n\
+                 10:01 1: digest: {digest} size: 1234\n"
+            )
+        };
+        assert_eq!(said(&push(&a)), app);
+        assert_eq!(said(&format!("{}{}", push(&b), push(&a))), app);
+        // BuildKit.
+        let buildkit = format!("#9 pushing manifest for registry.example.com/app:1@{a} 0.1s done\n#9 DONE\n");
+        assert_eq!(said(&buildkit), app);
+        // Metadata of one build, of one that was not pushed, and of a bake.
+        let one =
+            format!(r#"{{"containerimage.digest":"{a}","image.name":"registry.example.com/app:1,app:2"}}"#);
+        assert_eq!(
+            said(&one),
+            [app[0].clone(), format!("docker.io/library/app:2 {a}")]
+        );
+        assert_eq!(said(&format!(r#"{{"containerimage.config.digest":"{a}"}}"#)), any);
+        let bake = format!(
+            r#"{{"buildx.build.warnings":[],"x":{{"containerimage.digest":"{a}","image.name":"a:1"}},
+            "y":{{"containerimage.digest":"{b}","image.name":"b:1"}}}}"#
+        );
+        assert_eq!(
+            said(&bake),
+            [
+                format!("docker.io/library/a:1 {a}"),
+                format!("docker.io/library/b:1 {b}")
+            ]
+        );
+    }
+
+    #[test]
+    fn what_says_no_digest_or_two_is_refused() {
+        let (a, b) = (digest(1), digest(2));
+        for text in [
+            "",
+            "latest: Pulling from app\n",
+            "{}",
+            "app:1\n",
+            "sha256:00\n",
+            "1: digest: none size: 1",
+        ] {
+            assert!(
+                matches!(read("said", text), Err(DigestError::None { .. })),
+                "{text}"
+            );
+        }
+        let text = format!("app:1 {a}\n\napp:1 {b}\n");
+        let error = read("said", &text).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "`said:1` and `said:3` expect different digests of the same image"
+        );
+    }
+}
