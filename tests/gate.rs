@@ -283,6 +283,41 @@ fn a_baseline_of_another_scheme_key_or_version_is_an_error() {
 }
 
 #[test]
+fn a_baseline_outlives_the_name_of_a_rule() {
+    let rule = |id: &str, formerly: &str| {
+        format!(
+            "[[rule]]\nid = \"{id}\"\ntitle = \"A\"\nseverity = \"high\"\nconfidence = \"high\"\n\
+             literals = [\"acme_\"]\nregex = \"acme_[A-Z0-9]{{20}}\"\n{formerly}"
+        )
+    };
+    let key = secrets(7100).characters(&["ABCDEFGHIJKLMNOPQRSTUVWXYZ"], 20);
+    let image = app().layer([file("srv/a", format!("acme_{key}\n"))]);
+    let run = |args: &[&str], rules: String, baseline: &str| {
+        layersift(["--quiet"])
+            .args(args)
+            .args(["image.tar", "--rules=rules.toml"])
+            .file("image.tar", image.oci_archive())
+            .file("rules.toml", rules)
+            .file("known.json", baseline)
+            .run()
+    };
+    let baseline = run(&["baseline"], rule("acme-key", ""), "").expect_code(0);
+    let gate = ["gate", "--baseline=known.json"];
+    run(&gate, rule("acme-token", ""), baseline.text()).expect_code(1);
+    let renamed = run(
+        &gate,
+        rule("acme-token", "formerly = [\"acme-key\"]\n"),
+        baseline.text(),
+    )
+    .expect_code(0);
+    assert!(
+        !said(&renamed).contains("not found any more"),
+        "{}",
+        renamed.text()
+    );
+}
+
+#[test]
 fn a_base_is_proved_by_its_layers_or_is_none() {
     let base = image().named("base:1").layer([file("opt/base/key", leak(1))]);
     let own = || base.clone().named("app:1").layer([file("srv/a", leak(2))]);
@@ -497,36 +532,56 @@ fn a_digest_that_the_registry_serves_no_more_fails() {
 }
 
 #[test]
-fn a_squashed_image_has_one_layer_above_its_base() {
-    let base = image().named("base:1").layer([file("a", "b")]);
-    let squashed = base.clone().named("app:1").layer([file("srv/a", "x")]);
+fn earlier_content_is_out_of_reach_only_where_every_file_is_shown() {
+    let base = image().named("base:1").layer([file("a", "b"), file("c", "d")]);
+    let squashed = base
+        .clone()
+        .named("app:1")
+        .layer([file("srv/a", "x"), whiteout("c")]);
     let with = |image: &Image| {
         gate(image)
             .file("base.tar", base.oci_archive())
             .arg("--base=base.tar")
             .arg("--squashed")
     };
-    let run = with(&squashed).run().expect_code(0);
+    let passes = with(&squashed).run().expect_code(0);
     assert!(
-        said(&run).contains("is squashed as it was said to be"),
+        said(&passes).contains("every file of its one layer, above its base `base.tar`"),
         "{}",
-        run.text()
+        passes.text()
     );
-    let layered = squashed.layer([file("srv/b", "y")]);
-    let run = with(&layered).run().expect_code(1);
+    // As a stage leaves it: more layers, of which none hides another's.
+    let staged = squashed.clone().layer([file("srv/b", "y")]);
+    assert!(said(&with(&staged).run().expect_code(0)).contains("every file of its 2 layers"));
+    // What the base had is in reach for everyone; without a proof of the base it is the image's own.
+    let run = gate(&squashed).arg("--squashed").run().expect_code(1);
     assert!(
-        said(&run).contains("it has 2 layers, above its base `base.tar`"),
+        said(&run).contains("layer 1 still has `c`, hidden by layer 2"),
         "{}",
         run.text()
     );
     let leaking = base
         .clone()
         .named("app:1")
-        .layer([file("k", leak(1))])
-        .layer([whiteout("k")]);
+        .layer([file("k", "1"), file("l", "2")])
+        .layer([whiteout("k"), file("l", "3")]);
     let run = with(&leaking).run().expect_code(1);
     assert!(
-        said(&run).contains("`k` of layer 2, which layer 3 hides"),
+        said(&run).contains("layer 2 still has `k` and 1 more of layer 2, hidden by layer 3"),
+        "{}",
+        run.text()
+    );
+    gate(&leaking)
+        .file("layersift.toml", "[gate]\nsquashed = true\n")
+        .run()
+        .expect_code(1);
+    let twice = base
+        .clone()
+        .named("app:1")
+        .layer([file("k", leak(1)), file("k", "gone")]);
+    let run = with(&twice).run().expect_code(1);
+    assert!(
+        said(&run).contains("which a later member of its archive replaces"),
         "{}",
         run.text()
     );
@@ -605,7 +660,7 @@ fn other_tags_that_carry_a_leaking_blob_are_found_by_manifests_alone() {
     ];
     let repository = repository(&images);
     let server = Server::start(move |request| match request.path.split('?').next() {
-        Some("/v2/app/tags/list") => Reply::ok(r#"{"tags":["clean","new","old","other"]}"#),
+        Some("/v2/app/tags/list") => Reply::ok(r#"{"tags":["clean","gone","new","old","other"]}"#),
         _ => repository.reply(request),
     });
     let target = format!("{}/app:new", server.host());
@@ -646,9 +701,14 @@ fn other_tags_that_carry_a_leaking_blob_are_found_by_manifests_alone() {
         before_documents(&server, before) + 4,
         "{paths:?}"
     );
-    // A tag that cannot be read fails closed.
-    let run = layersift(["gate", &format!("{host}/app:clean"), "--also-tags=gone"]).run();
-    run.expect_code(0);
+    // A tag that cannot be read fails closed. Where nothing leaks there is nothing to look for.
+    layersift(["gate", &target, "--also-tags=gone"])
+        .run()
+        .expect_code(5);
+    let clean = format!("{host}/app:clean");
+    layersift(["gate", &clean, "--also-tags=gone"])
+        .run()
+        .expect_code(0);
 }
 
 /// How many of the first requests were for manifests.

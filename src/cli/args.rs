@@ -223,7 +223,8 @@ pub(super) struct GateArgs {
     /// `reference digest`, a log of `docker push` or BuildKit, a metadata file, an iidfile). May be given several times.
     #[arg(long, value_name = "DIGEST|FILE", help_heading = "Gate")]
     pub(super) expect_digest: Vec<String>,
-    /// Fail unless the image is squashed: one layer above its proven base, and nothing that a later layer hides.
+    /// Fail unless earlier content is out of reach: every file of the layers above the proven base is one that a container shows,
+    /// as in an image that is squashed or built in stages.
     #[arg(long, help_heading = "Gate")]
     pub(super) squashed: bool,
     /// List the other tags of the repository that match this glob and carry a blob that leaks. Reads manifests only. May be

@@ -156,6 +156,11 @@ impl Gating {
         self.since.as_ref()
     }
 
+    /// Whether it matters of every file if a container shows it.
+    pub(super) fn traces_hidden(&self) -> bool {
+        self.gate.squashed
+    }
+
     /// Judges a report with what else was read, and reads what the policy names besides.
     pub(super) fn judge(
         &self,

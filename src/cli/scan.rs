@@ -97,6 +97,7 @@ pub(super) fn execute(
             PlatformSelector::Only(args.platform)
         })
         .fingerprinter(fingerprinter)
+        .trace_hidden(gating.traces_hidden())
         .cancelled(Arc::clone(&interrupt.cancelled));
     if let Some(jobs) = args.jobs {
         scan = scan.jobs(jobs);

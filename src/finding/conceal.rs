@@ -27,6 +27,14 @@ impl Report {
                 in_text.text(created_by);
             }
         }
+        for hidden in self
+            .images
+            .iter_mut()
+            .flat_map(|image| &mut image.hidden)
+            .flatten()
+        {
+            in_path.path(&mut hidden.example);
+        }
         for occurrence in self.findings.iter_mut().flat_map(|f| &mut f.occurrences) {
             in_path.origin(&mut occurrence.origin);
             in_path.chain(&mut occurrence.within);

@@ -26,7 +26,7 @@ pub struct PolicyFile {
     pub unchanged: Treatment,
     /// What follows from content that could not be opened.
     pub opaque: Option<Treatment>,
-    /// Whether the image must be squashed.
+    /// Whether every file above the proven base must be one that a container shows.
     pub squashed: bool,
     /// The baseline, relative to the file.
     pub baseline: Option<String>,

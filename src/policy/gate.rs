@@ -22,7 +22,7 @@ pub struct Gate {
     pub inherited: Treatment,
     /// What follows from findings that the earlier image had.
     pub unchanged: Treatment,
-    /// Whether the image must have no more than one layer above its proven base.
+    /// Whether every file above the proven base must be one that a container shows.
     pub squashed: bool,
     /// What is no concern.
     pub ignores: Vec<Ignore>,
@@ -78,7 +78,8 @@ impl Gate {
         let bases = base::prove_all(&report, &facts.bases, &mut remarks);
         let marks = self.marks(&report, facts, &bases);
         let all: BTreeSet<Fingerprint> = (report.findings.iter())
-            .map(|finding| finding.fingerprint.clone())
+            .flat_map(|finding| std::iter::once(&finding.fingerprint).chain(&finding.former_fingerprints))
+            .cloned()
             .collect();
         self.tell_ignores(&report, &marks, &mut remarks);
         let changes = facts
@@ -106,7 +107,7 @@ impl Gate {
             .filter(|index| verdict.judgements[*index].counts)
             .collect();
         if self.squashed {
-            remarks.extend(super::squash::unsquashed(&report, &verdict.suppressed, &bases));
+            remarks.extend(super::squash::unsquashed(&report, &bases));
         }
         verdict.bases = bases;
         verdict.changes = changes;
@@ -150,12 +151,11 @@ impl Gate {
             });
         }
         let baseline = self.baseline.as_ref()?;
-        baseline
-            .findings
-            .contains_key(&finding.fingerprint)
-            .then(|| SuppressedBy::Baseline {
-                file: baseline.file.clone(),
-            })
+        let mut names = std::iter::once(&finding.fingerprint).chain(&finding.former_fingerprints);
+        let is_known = names.any(|name| baseline.findings.contains_key(name));
+        is_known.then(|| SuppressedBy::Baseline {
+            file: baseline.file.clone(),
+        })
     }
 
     fn judgement(

@@ -35,7 +35,7 @@ impl Ignore {
         let is_named = self
             .fingerprint
             .as_ref()
-            .is_none_or(|fingerprint| *fingerprint == finding.fingerprint)
+            .is_none_or(|fingerprint| finding.is_called(fingerprint))
             && self.rule.as_ref().is_none_or(|rule| *rule == finding.rule);
         // Places that were only counted cannot be compared.
         let places_known = finding.more_occurrences == 0;

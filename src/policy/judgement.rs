@@ -131,9 +131,9 @@ pub enum RemarkKind {
     IgnoreExpired,
     /// An entry covers nothing.
     IgnoreUnused,
-    /// The image is not squashed as it was said to be.
+    /// Earlier content is within reach.
     NotSquashed,
-    /// The image is squashed as it was said to be.
+    /// Earlier content is out of reach.
     Squashed,
     /// The tags of the repository could not all be read.
     TagsUnread,

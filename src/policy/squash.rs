@@ -7,7 +7,7 @@ use crate::finding::{Finding, Fingerprint, Origin, Report};
 use crate::oci::{Digest, Platform};
 
 use super::base::ProvedBase;
-use super::{Remark, RemarkKind, Suppressed, Verdict, Weight};
+use super::{Remark, RemarkKind, Verdict, Weight};
 
 /// Another tag of the repository, or a manifest below it, that carries blobs which leak.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,67 +62,67 @@ pub fn leaking(report: &Report, verdict: &Verdict) -> BTreeMap<Digest, BTreeSet<
     leaking
 }
 
-/// What speaks against an image's being squashed: more than one layer above the base that was proved, and what one layer hides
-/// of another.
-pub(super) fn unsquashed(report: &Report, suppressed: &[Suppressed], bases: &[ProvedBase]) -> Vec<Remark> {
+/// Whether earlier content of the images is out of reach: in the layers above the base that was proved, every file is one that a
+/// container shows. Then layers hold no more than one would that they were squashed into.
+pub(super) fn unsquashed(report: &Report, bases: &[ProvedBase]) -> Vec<Remark> {
     let mut remarks = Vec::new();
     for (index, image) in report.images.iter().enumerate() {
-        if image.artifact_type.is_some() {
+        let Some(hidden) = image.hidden.as_ref().filter(|_| image.artifact_type.is_none()) else {
             continue;
-        }
+        };
         let of = match &image.platform {
             Some(platform) if report.images.len() > 1 => format!(" of {platform}"),
             _ => String::new(),
         };
-        let inherited = bases
-            .iter()
-            .find(|base| base.image == index)
-            .map_or(0, |base| base.layers);
-        let own = image.layers.len().saturating_sub(inherited);
-        let above = match bases.iter().find(|base| base.image == index) {
+        let base = bases.iter().find(|base| base.image == index);
+        let inherited = base.map_or(0, |base| base.layers);
+        let above = match base {
             Some(base) => format!("above its base `{}`", base.name),
-            None => "and no base was proved".to_owned(),
+            None => "with no base proved".to_owned(),
         };
-        let hidden: BTreeSet<String> = (report.findings.iter())
-            .chain(suppressed.iter().map(|suppressed| &suppressed.finding))
-            .flat_map(|finding| &finding.occurrences)
-            .filter(|occurrence| occurrence.image == index)
-            .filter_map(|occurrence| {
-                let layer = occurrence.origin.layer()?;
-                let path = crate::text::escape(super::path_of(&occurrence.origin));
-                let by = occurrence.status.hidden_by()?;
-                Some(format!("`{path}` of layer {layer}, which layer {by} hides"))
-            })
-            .collect();
-        let mut fails = |text: String| {
+        let own: Vec<_> = hidden.iter().filter(|files| files.layer > inherited).collect();
+        for files in own.iter().take(MOST_PLACES) {
+            let more = match files.files - 1 {
+                0 => String::new(),
+                more => format!(" and {more} more of layer {}", files.layer),
+            };
+            let by = if files.by == files.layer {
+                "which a later member of its archive replaces".to_owned()
+            } else {
+                format!("hidden by layer {}", files.by)
+            };
             remarks.push(Remark {
                 weight: Weight::Fails,
                 kind: RemarkKind::NotSquashed,
-                text,
+                text: format!(
+                    "earlier content of the image{of} is within reach: layer {} still has `{}`{more}, {by}",
+                    files.layer,
+                    files.example.escaped()
+                ),
             });
-        };
-        if own > 1 {
-            fails(format!(
-                "the image{of} is not squashed: it has {own} layers, {above}; what one of them deletes can be had from \
-                 the others"
-            ));
         }
-        for place in hidden.iter().take(MOST_PLACES) {
-            fails(format!(
-                "earlier content of the image{of} is within reach: {place}"
-            ));
+        if own.len() > MOST_PLACES {
+            let more = own.len() - MOST_PLACES;
+            remarks.push(Remark {
+                weight: Weight::Fails,
+                kind: RemarkKind::NotSquashed,
+                text: format!(
+                    "earlier content of the image{of} is within reach: so have {more} more pairs of layers"
+                ),
+            });
         }
-        if hidden.len() > MOST_PLACES {
-            let more = hidden.len() - MOST_PLACES;
-            fails(format!(
-                "earlier content of the image{of} is within reach: {more} more places"
-            ));
-        }
-        if own <= 1 && hidden.is_empty() {
+        if own.is_empty() {
+            let layers = match image.layers.len().saturating_sub(inherited) {
+                1 => "its one layer".to_owned(),
+                count => format!("its {count} layers"),
+            };
             remarks.push(Remark {
                 weight: Weight::Note,
                 kind: RemarkKind::Squashed,
-                text: format!("the image{of} is squashed as it was said to be: it has {own} layer, {above}"),
+                text: format!(
+                    "earlier content of the image{of} is out of reach: every file of {layers}, {above}, is one that a \
+                     container shows"
+                ),
             });
         }
     }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use crate::engine::Scratch;
 use crate::finding::{
-    Counters, Coverage, EntryFacts, Finding, Fingerprint, ImageSummary, LayerSummary, Occurrence, Origin,
-    Report, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
+    Counters, Coverage, EntryFacts, Finding, Fingerprint, HiddenFiles, ImageSummary, LayerSummary,
+    Occurrence, Origin, Report, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
 };
-use crate::layer::{LayerRecord, Severeness};
+use crate::layer::{LayerRecord, Mark, Severeness};
 use crate::oci::{self, BlobKey, Image, Layer, Reference};
 use crate::resolve;
-use crate::rules::{Confidence, Evidence, Rule, SecretKind, Severity};
+use crate::rules::{Confidence, Evidence, Rule, RuleId, SecretKind, Severity};
 use crate::source::SourceError;
+use crate::tar::EntryKind;
 use crate::text::{self, Lossless};
 
 use super::Scan;
@@ -210,6 +211,7 @@ impl<'s> Assembler<'s> {
                     .filter_map(|attestation| gathered.attestations.get(&attestation.blob))
                     .map(Vec::as_slice),
             ),
+            hidden: self.scan.traces_hidden.then(|| hidden(&records)),
             layers: summaries,
             complete: true,
         });
@@ -489,17 +491,48 @@ impl<'s> Assembler<'s> {
                     .and_modify(|number| *number += 1)
                     .or_insert(1);
                 let place = format!("{place}#{number}");
-                finding.fingerprint = self.scan.fingerprinter.fingerprint(
-                    &finding.rule,
-                    &finding.repository,
-                    draft.kind,
-                    finding.secret.expose(),
-                    &place,
-                );
+                let named = |rule: &RuleId| {
+                    let secret = finding.secret.expose();
+                    let fingerprinter = &self.scan.fingerprinter;
+                    fingerprinter.fingerprint(rule, &finding.repository, draft.kind, secret, &place)
+                };
+                let former = draft.rule.formerly.iter().map(named).collect();
+                finding.fingerprint = named(&finding.rule);
+                finding.former_fingerprints = former;
                 finding
             })
             .collect()
     }
+}
+
+/// The files of an image that no container shows, by their layer and the one that hides them.
+fn hidden(records: &[Option<&Arc<LayerRecord>>]) -> Vec<HiddenFiles> {
+    let tables: Vec<_> = records
+        .iter()
+        .map(|record| record.map(|record| &record.paths))
+        .collect();
+    let mut members: Vec<(resolve::Member, &[u8])> = Vec::new();
+    for (index, table) in tables.iter().enumerate() {
+        let rows = table.iter().flat_map(|table| table.rows()).zip(0_u32..);
+        let files = rows.filter(|(row, _)| row.kind == EntryKind::File && row.mark() == Mark::Entry);
+        members.extend(files.map(|(row, number)| ((index, number), row.path)));
+    }
+    let asked: Vec<resolve::Member> = members.iter().map(|(member, _)| *member).collect();
+    let mut hidden: BTreeMap<(usize, usize), (u64, &[u8])> = BTreeMap::new();
+    for (((layer, _), path), status) in members.iter().zip(resolve::statuses(&tables, &asked)) {
+        if let Some(by) = status.hidden_by() {
+            hidden.entry((layer + 1, by)).or_insert((0, path)).0 += 1;
+        }
+    }
+    let hidden = hidden.into_iter();
+    hidden
+        .map(|((layer, by), (files, example))| HiddenFiles {
+            layer,
+            by,
+            files,
+            example: example.into(),
+        })
+        .collect()
 }
 
 /// A finding that has no name yet.
@@ -572,6 +605,7 @@ fn draft(rule: &Rule, repository: String, secret: Vec<u8>, credential: Credentia
         rule,
         finding: Finding {
             fingerprint: Fingerprint(String::new()),
+            former_fingerprints: Vec::new(),
             rule: rule.id.clone(),
             title: rule.title.clone(),
             severity: severity(rule, &evidence),

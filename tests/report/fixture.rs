@@ -182,6 +182,7 @@ fn image(platform: &str) -> ImageSummary {
         artifact_type: None,
         created: Some("2026-01-31T10:04:11Z".to_owned()),
         base_claims: Vec::new(),
+        hidden: None,
         layers: steps
             .iter()
             .enumerate()
@@ -363,6 +364,7 @@ pub(crate) fn finding(
             secret,
             "",
         ),
+        former_fingerprints: Vec::new(),
         rule,
         title: title.to_owned(),
         severity,
