@@ -383,6 +383,27 @@ fn a_base_is_proved_by_its_layers_or_is_none() {
 }
 
 #[test]
+fn a_login_of_the_command_line_is_for_the_registry_of_the_target_alone() {
+    for option in ["--base", "--since"] {
+        let run = layersift([
+            "gate",
+            "registry.example.com/app:1",
+            option,
+            "other.example.com/base:1",
+        ])
+        .args(["--username", "robot", "--password-stdin"])
+        .stdin("of no use")
+        .run()
+        .expect_code(2);
+        assert!(
+            run.stderr.contains("`--username` is for one registry"),
+            "{}",
+            run.stderr
+        );
+    }
+}
+
+#[test]
 fn the_configuration_is_inherited_only_where_the_base_has_it_too() {
     let variable = format!("GITHUB_TOKEN={}", token(1));
     let base = image().named("base:1").layer([file("a", "b")]).env(&variable);

@@ -176,12 +176,12 @@ pub(super) struct ScanArgs {
 }
 
 const GATE_HELP: &str = "\
-The policy is `layersift.toml` in the current folder or else at the root of its git checkout; without one the defaults
-hold. Nothing in an image is ever a policy. All keys:
+The policy is `layersift.toml` in the current folder or else at the root of its git checkout;
+without one the defaults hold. Nothing in an image is ever a policy. All keys:
   [gate]
   severity = \"high\"             # the least that counts
   confidence = \"high\"
-  life = [\"present\", \"deleted\"]  # the statuses that count; without it all
+  life = [\"present\"]            # the statuses that count; without it all
   inherited = \"warn\"            # findings that stand in a proven base image alone; else \"fail\"
   unchanged = \"warn\"            # findings that the image of --since had; else \"fail\"
   opaque = \"fail\"               # content that could not be opened; else \"warn\"
@@ -189,13 +189,13 @@ hold. Nothing in an image is ever a policy. All keys:
   baseline = \"known.json\"       # as --baseline, beside the policy
   [base]
   images = [\"REF\"]              # as --base
-  trusted = [\"docker.io/library/*\"]  # bases an image may name itself
+  trusted = [\"docker.io/library/*\"]  # bases that an image may name itself
   [[ignore]]                    # covers what fits all of fingerprint, rule, path, image
   rule = \"npm-token\"
   path = \"test/**\"
   reason = \"revoked, kept as test data\"
   owner = \"team-web\"
-  expires = 2027-01-31          # the last day; from then on the gate fails
+  expires = 2027-01-31          # the last day; after it the gate fails
 
 Exit codes:
   0  everything was scanned, and nothing counts

@@ -156,6 +156,11 @@ impl Gating {
         self.since.as_ref()
     }
 
+    /// The images that are opened besides the targets, as far as somebody named them here.
+    pub(super) fn other_images(&self) -> impl Iterator<Item = &String> {
+        self.bases.iter().chain(&self.since)
+    }
+
     /// Whether it matters of every file if a container shows it.
     pub(super) fn traces_hidden(&self) -> bool {
         self.gate.squashed
@@ -265,6 +270,13 @@ impl Gating {
     /// could name anything, and what it names would pass for somebody else's layers.
     fn claimed_bases(&self, report: &Report, facts: &mut Facts, options: &OpenOptions, messages: &Messages) {
         let mut seen = BTreeSet::new();
+        let own: BTreeSet<String> = (report.targets.iter())
+            .filter_map(|target| source::registry_of(&target.name))
+            .collect();
+        // What the command line shows to the registry of the targets is for no other.
+        let mut elsewhere = options.clone();
+        elsewhere.registry.credentials = None;
+        elsewhere.registry.client_certificate = None;
         for claim in report.images.iter().flat_map(|image| &image.base_claims) {
             let name = claim.pinned();
             if !seen.insert(name.clone()) {
@@ -273,6 +285,8 @@ impl Gating {
             let repository = claim.reference.name();
             if self.trusted.iter().any(|glob| glob.fits(&repository)) {
                 let by = claim.by.into();
+                let is_own = own.contains(claim.reference.registry());
+                let options = if is_own { options } else { &elsewhere };
                 let mut base = named_base(&name, by, options, messages);
                 // A registry may have deleted what a digest names. Under the tag is something else then, or the same layers.
                 if base.images.is_err() && claim.digest.is_some() {

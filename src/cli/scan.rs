@@ -83,7 +83,7 @@ pub(super) fn execute(
     };
     let mut sinks = sinks(&args.format, reveal)?;
     let interrupt = Interrupt::default();
-    let options = open_options(&args, &interrupt)?;
+    let options = open_options(&args, gating.other_images(), &interrupt)?;
     interrupt.watch_signals().context("cannot watch for signals")?;
     if let Some(limit) = args.timeout {
         interrupt
@@ -306,9 +306,14 @@ fn sinks(formats: &[String], reveal: Reveal) -> anyhow::Result<Vec<(&'static For
     Ok(sinks)
 }
 
-fn open_options(args: &ScanArgs, interrupt: &Interrupt) -> anyhow::Result<OpenOptions> {
+/// `others` are images that are opened besides the targets.
+fn open_options<'a>(
+    args: &'a ScanArgs,
+    others: impl Iterator<Item = &'a String>,
+    interrupt: &Interrupt,
+) -> anyhow::Result<OpenOptions> {
     if args.registry.username.is_some() {
-        one_registry(&args.targets)?;
+        one_registry(args.targets.iter().chain(others))?;
     }
     let stdin = args.targets.iter().any(|target| target == "-");
     Ok(OpenOptions {
@@ -323,16 +328,15 @@ fn open_options(args: &ScanArgs, interrupt: &Interrupt) -> anyhow::Result<OpenOp
 }
 
 /// Refuses targets in several registries: the password would go to all of them.
-fn one_registry(targets: &[String]) -> anyhow::Result<()> {
+fn one_registry<'a>(targets: impl Iterator<Item = &'a String>) -> anyhow::Result<()> {
     let registries: BTreeSet<String> = targets
-        .iter()
         .filter_map(|target| source::registry_of(target))
         .map(|registry| format!("`{}`", crate::text::escape(registry.as_bytes())))
         .collect();
     if registries.len() > 1 {
         let registries: Vec<String> = registries.into_iter().collect();
         bail!(
-            "`--username` is for one registry, and these targets are in {}: {}; scan them one by one, or store the \
+            "`--username` is for one registry, and these images are in {}: {}; scan them one by one, or store the \
              logins with `docker login`",
             registries.len(),
             registries.join(", ")
