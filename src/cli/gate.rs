@@ -336,7 +336,7 @@ fn find_policy() -> Option<PathBuf> {
 fn expected(values: &[String]) -> anyhow::Result<Vec<Expected>> {
     let mut expected = Vec::new();
     for value in values {
-        if let Ok(digest) = Digest::parse(value) {
+        if let Some(digest) = digests::digest(value) {
             expected.push(Expected {
                 reference: None,
                 digest,

@@ -57,6 +57,13 @@ impl DigestError {
     }
 }
 
+/// Reads a digest of an algorithm that is known. `app:1` is one by its grammar.
+pub fn digest(text: &str) -> Option<Digest> {
+    Digest::parse(text)
+        .ok()
+        .filter(|digest| digest.algorithm().is_some())
+}
+
 /// Reads the digests that the text of a file says: a lone digest (an iidfile, a digest file), lines of `reference digest` or
 /// `reference@digest`, a build's metadata in JSON, or a log with the lines of `docker push` and BuildKit.
 ///
@@ -66,7 +73,7 @@ impl DigestError {
 pub fn read(file: &str, text: &str) -> Result<Vec<Expected>, DigestError> {
     let place = crate::text::escape(file.as_bytes());
     let mut expected = Vec::new();
-    if let Ok(digest) = Digest::parse(text.trim()) {
+    if let Some(digest) = digest(text.trim()) {
         return Ok(vec![Expected {
             reference: None,
             digest,
@@ -103,7 +110,7 @@ fn list(text: &str, place: &str) -> Result<Option<Vec<Expected>>, DigestError> {
             },
             _ => return Ok(None),
         };
-        let (Ok(reference), Ok(digest)) = (Reference::parse(name), Digest::parse(digest)) else {
+        let (Ok(reference), Some(digest)) = (Reference::parse(name), self::digest(digest)) else {
             return Ok(None);
         };
         let said = Expected {
@@ -121,7 +128,8 @@ fn list(text: &str, place: &str) -> Result<Option<Vec<Expected>>, DigestError> {
         }
         listed.push(said);
     }
-    Ok(Some(listed))
+    // BuildKit's lines look like comments.
+    Ok(Some(listed).filter(|listed| !listed.is_empty()))
 }
 
 /// What BuildKit's metadata file says: one build, or by target those of a bake.
@@ -133,7 +141,7 @@ fn metadata_of(
     let text = |key: &str| metadata.get(key).and_then(serde_json::Value::as_str);
     // What was pushed; without a push there is the configuration alone.
     let digest = text("containerimage.digest").or_else(|| text("containerimage.config.digest"));
-    if let Some(digest) = digest.and_then(|digest| Digest::parse(digest).ok()) {
+    if let Some(digest) = digest.and_then(self::digest) {
         let names = text("image.name").unwrap_or_default();
         let references: Vec<Reference> = names
             .split(',')
@@ -186,7 +194,7 @@ fn log(text: &str, place: &str, expected: &mut Vec<Expected>) {
         let Some((name, digest)) = said else {
             continue;
         };
-        let Ok(digest) = Digest::parse(digest) else {
+        let Some(digest) = self::digest(digest) else {
             continue;
         };
         let reference = name.and_then(|name| Reference::parse(&name).ok());
