@@ -16,6 +16,8 @@ mod decode;
 /// Images of a local engine.
 #[cfg(unix)]
 mod engine;
+/// What the fuzz targets run, for a second each.
+mod fuzz_bodies;
 /// Secrets that stand encoded.
 mod hidden_text;
 /// Who may import whom.
