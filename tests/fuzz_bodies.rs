@@ -169,7 +169,9 @@ fn every_target_is_driven_here_and_by_the_fuzzer() {
         );
         let file = fs::read_to_string(fuzz().join(format!("fuzz_targets/{name}.rs"))).unwrap();
         assert!(
-            file.contains(&format!("run(\"{name}\"")),
+            file.contains(&format!(
+                "begin(\"{name}\"), |bytes: &[u8]| run(\"{name}\", bytes)"
+            )),
             "{name} runs something else"
         );
     }

@@ -48,3 +48,5 @@ mod support;
 mod support_works;
 /// Our framing of tar archives against Go's.
 mod tar_differential;
+/// What CI and releases may do, and with what.
+mod workflows;

@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| layersift_fuzz::run("encoded_text", bytes));
+use layersift_fuzz::{begin, run};
+
+libfuzzer_sys::fuzz_target!(init: begin("encoded_text"), |bytes: &[u8]| run("encoded_text", bytes));

@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| layersift_fuzz::run("layer", bytes));
+use layersift_fuzz::{begin, run};
+
+libfuzzer_sys::fuzz_target!(init: begin("layer"), |bytes: &[u8]| run("layer", bytes));

@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| layersift_fuzz::run("rules_gitleaks", bytes));
+use layersift_fuzz::{begin, run};
+
+libfuzzer_sys::fuzz_target!(init: begin("rules_gitleaks"), |bytes: &[u8]| run("rules_gitleaks", bytes));

@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| layersift_fuzz::run("tar_framer", bytes));
+use layersift_fuzz::{begin, run};
+
+libfuzzer_sys::fuzz_target!(init: begin("tar_framer"), |bytes: &[u8]| run("tar_framer", bytes));

@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| layersift_fuzz::run("www_authenticate", bytes));
+use layersift_fuzz::{begin, run};
+
+libfuzzer_sys::fuzz_target!(init: begin("www_authenticate"), |bytes: &[u8]| run("www_authenticate", bytes));

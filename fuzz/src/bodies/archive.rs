@@ -228,7 +228,7 @@ impl Members for Opened {
             Step::Stream(codec) => codec.to_owned(),
         };
         // Every third is passed over, as those are that nobody wants.
-        if self.members % 3 == 0 {
+        if self.members.is_multiple_of(3) {
             self.log.push(format!("{name}: passed over"));
             return Ok(());
         }

@@ -191,7 +191,7 @@ fn manifest(bytes: &[u8]) {
             Err(DocumentError::Schema1) => continue,
         };
         assert!(parsed.oddities.is_sorted(), "oddities come in order");
-        assert!(!parsed.value.manifest().is_none() || parsed.value.index().is_some());
+        assert!(parsed.value.manifest().is_some() || parsed.value.index().is_some());
         if let Some(manifest) = parsed.value.manifest() {
             let all = manifest
                 .layers

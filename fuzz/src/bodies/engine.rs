@@ -104,7 +104,8 @@ fn cuts(bytes: &[u8]) {
     let files = Files(pieces(length, 1 + draw.below(4), &mut draw));
     let mut scratch = Scratch::default();
 
-    let whole = scan(&stream, &files, &[0..length as u64], &mut scratch);
+    let all = 0..length as u64;
+    let whole = scan(&stream, &files, std::slice::from_ref(&all), &mut scratch);
     for candidate in &whole {
         let span = &files.0[candidate.region as usize];
         let halves = candidate.companions.iter().map(|half| (&half.at, &half.text));
