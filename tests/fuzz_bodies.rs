@@ -13,8 +13,14 @@ mod bodies;
 use bodies::{TARGETS, Target};
 use layersift::rules::example::Rng;
 
-/// How long each target is driven. The same inputs come first on every machine; how many follow depends on it.
-const TIME: Duration = Duration::from_millis(900);
+/// How long each target is driven: a second, or what `FUZZ_SECONDS` says. The same inputs come first on every machine;
+/// how many follow depends on it.
+fn time() -> Duration {
+    let seconds = std::env::var("FUZZ_SECONDS").ok();
+    seconds.map_or(Duration::from_millis(900), |seconds| {
+        Duration::from_secs(seconds.parse().expect("a number of seconds"))
+    })
+}
 
 fn fuzz() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
@@ -74,9 +80,11 @@ fn mutated(seeds: &[Vec<u8>], target: &Target, rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
+#[expect(clippy::print_stdout, reason = "how far it came is what one wants to read")]
 fn drive(name: &str) {
     let target = TARGETS.iter().find(|target| target.name == name).unwrap();
-    let begun = Instant::now();
+    let (begun, time) = (Instant::now(), time());
+    let mut driven = 0_u64;
     let seeds = (target.seeds)();
     let mut rng = Rng::new(1);
     let mut inputs: Vec<Vec<u8>> = seeds.iter().cloned().chain(regressions(target)).collect();
@@ -84,7 +92,7 @@ fn drive(name: &str) {
     loop {
         let input = match inputs.pop() {
             Some(input) => input,
-            None if begun.elapsed() >= TIME => return,
+            None if begun.elapsed() >= time => break,
             None => mutated(&seeds, target, &mut rng),
         };
         if catch_unwind(AssertUnwindSafe(|| (target.body)(&input))).is_err() {
@@ -92,7 +100,9 @@ fn drive(name: &str) {
             fs::write(&place, &input).unwrap();
             panic!("`{name}` fails for {} ({} bytes)", place.display(), input.len());
         }
+        driven += 1;
     }
+    println!("{name}: {driven} inputs");
 }
 
 /// A test for each target, so that they run side by side and fail by name.
