@@ -149,8 +149,12 @@ fn decoded(codec: Codec, bytes: &[u8], magic: &[u8]) {
     if whole.is_cut || pieces.is_cut {
         return;
     }
-    if matches!(codec, Codec::Bzip2 | Codec::Xz) && whole.failure.is_some() {
-        // Of a block that is damaged these libraries give more or less, as there is room.
+    let is_damaged = whole
+        .failure
+        .as_ref()
+        .is_some_and(|failure| failure.starts_with("corrupt"));
+    if codec != Codec::Gzip && is_damaged {
+        // Of a block that is damaged the libraries give more or less, as there is room.
         let (less, more) = match whole.data.len() < pieces.data.len() {
             true => (&whole.data, &pieces.data),
             false => (&pieces.data, &whole.data),
