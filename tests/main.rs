@@ -16,6 +16,8 @@ mod decode;
 /// Images of a local engine.
 #[cfg(unix)]
 mod engine;
+/// What the fuzz targets run, for a second each.
+mod fuzz_bodies;
 /// Secrets that stand encoded.
 mod hidden_text;
 /// Who may import whom.
@@ -46,3 +48,5 @@ mod support;
 mod support_works;
 /// Our framing of tar archives against Go's.
 mod tar_differential;
+/// What CI and releases may do, and with what.
+mod workflows;

@@ -563,7 +563,7 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v1+json";
 
 /// The URL of the page behind the one at `page`, which must be at the registry itself too.
-fn page_behind(page: &Url, link: &str) -> Option<Url> {
+pub(super) fn page_behind(page: &Url, link: &str) -> Option<Url> {
     let mut url = page.join(link).ok()?;
     url.set_fragment(None);
     let is_here = url.origin() == page.origin() && url.path().starts_with("/v2/");
@@ -571,7 +571,7 @@ fn page_behind(page: &Url, link: &str) -> Option<Url> {
 }
 
 /// The target of `Link: <…>; rel="next"`. *Source*: RFC 8288; distribution-spec.
-fn next_page(headers: &HeaderMap) -> Option<String> {
+pub(super) fn next_page(headers: &HeaderMap) -> Option<String> {
     headers.get_all(LINK).iter().find_map(|value| {
         let (target, parameters) = value.to_str().ok()?.trim().strip_prefix('<')?.split_once('>')?;
         let mut parameters = parameters.split(';').map(str::trim);

@@ -16,6 +16,8 @@ mod client;
 mod credentials;
 mod download;
 mod environment;
+#[doc(hidden)]
+pub mod fuzzing;
 mod helper;
 mod inventory;
 mod list;
