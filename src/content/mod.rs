@@ -2,4 +2,5 @@
 
 pub mod archive;
 pub mod decode;
+pub mod git;
 pub mod text;

@@ -13,9 +13,11 @@ mod tests;
 mod zip;
 
 pub use format::Format;
+pub(in crate::content) use stream::Inflated;
 
 use std::io::{self, Read};
 
+use crate::content::git;
 use crate::limits::{LimitHit, Limits};
 
 /// What bytes an archive is read from.
@@ -86,7 +88,7 @@ impl Refusal {
         }
     }
 
-    fn malformed(what: &str) -> Self {
+    pub(in crate::content) fn malformed(what: &str) -> Self {
         Self::Malformed(what.to_owned())
     }
 }
@@ -120,6 +122,11 @@ pub fn open(
         Format::Ar => ar::open(source.reader(), limits, members),
         Format::Compressed(codec) => stream::open(codec, source, limits, members),
         Format::Cpio => cpio::open(source.reader(), limits, members),
+        Format::GitObject => git::open_object(source.reader(), members),
+        Format::GitPack => match source {
+            Source::Whole(bytes) => git::open_pack(bytes, limits, members),
+            Source::Once(_) => Err(Refusal::Limit(LimitHit::RandomAccess).into()),
+        },
         Format::Rpm => rpm::open(source.reader(), members),
         Format::Tar => unreachable!("tar archives are framed, not opened"),
         Format::Unsupported(name) => Err(Refusal::Unsupported(name.to_owned()).into()),
