@@ -16,6 +16,8 @@ mod decode;
 /// Images of a local engine.
 #[cfg(unix)]
 mod engine;
+/// Git history inside layers.
+mod git_history;
 /// Secrets that stand encoded.
 mod hidden_text;
 /// Who may import whom.
@@ -36,6 +38,8 @@ mod rules;
 mod rules_command;
 /// The same image in, the same report out.
 mod sources;
+/// Rows of databases and constants of compiled modules.
+mod stores_of_values;
 /// What the tests are made with.
 #[allow(
     dead_code,

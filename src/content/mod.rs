@@ -3,4 +3,6 @@
 pub mod archive;
 pub mod decode;
 pub mod git;
+pub mod pyc;
+pub mod sqlite;
 pub mod text;

@@ -1,7 +1,7 @@
 //! Tells archives by their first bytes. A name says nothing: `.jar` may be text, and a zip may be called `.dat`.
 
 use crate::content::decode::Codec;
-use crate::content::git;
+use crate::content::{git, pyc, sqlite};
 
 use super::stream;
 
@@ -18,8 +18,12 @@ pub enum Format {
     GitObject,
     /// A pack of git.
     GitPack,
+    /// A compiled module of Python.
+    Pyc,
     /// An RPM package.
     Rpm,
+    /// A database of SQLite.
+    Sqlite,
     /// tar, by the checksum of its first header.
     Tar,
     /// Known, but not opened.
@@ -55,6 +59,8 @@ impl Format {
             _ if is_cpio(head) => Some(Self::Cpio),
             _ if is_tar(head) => Some(Self::Tar),
             [b'P', b'A', b'C', b'K', 0, 0, 0, 2 | 3, ..] => Some(Self::GitPack),
+            _ if head.starts_with(sqlite::MAGIC) => Some(Self::Sqlite),
+            _ if pyc::is_known(head) => Some(Self::Pyc),
             _ if stream::is_zlib(head) && git::kind_of(head).is_some() => Some(Self::GitObject),
             _ if stream::is_zlib(head) => Some(Self::Zlib),
             _ => None,
@@ -63,7 +69,7 @@ impl Format {
 
     /// Whether it can be read from its first byte on, without going back.
     pub fn is_sequential(self) -> bool {
-        !matches!(self, Self::GitPack | Self::Zip)
+        !matches!(self, Self::GitPack | Self::Pyc | Self::Sqlite | Self::Zip)
     }
 }
 

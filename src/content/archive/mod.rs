@@ -17,7 +17,7 @@ pub(in crate::content) use stream::Inflated;
 
 use std::io::{self, Read};
 
-use crate::content::git;
+use crate::content::{git, pyc, sqlite};
 use crate::limits::{LimitHit, Limits};
 
 /// What bytes an archive is read from.
@@ -33,6 +33,14 @@ impl Source<'_> {
         match self {
             Self::Whole(bytes) => bytes,
             Self::Once(reader) => *reader,
+        }
+    }
+
+    /// All of it, for what cannot be read from front to back.
+    fn whole(&self) -> Result<&[u8], OpenError> {
+        match self {
+            Self::Whole(bytes) => Ok(bytes),
+            Self::Once(_) => Err(Refusal::Limit(LimitHit::RandomAccess).into()),
         }
     }
 }
@@ -123,17 +131,13 @@ pub fn open(
         Format::Compressed(codec) => stream::open(codec, source, limits, members),
         Format::Cpio => cpio::open(source.reader(), limits, members),
         Format::GitObject => git::open_object(source.reader(), members),
-        Format::GitPack => match source {
-            Source::Whole(bytes) => git::open_pack(bytes, limits, members),
-            Source::Once(_) => Err(Refusal::Limit(LimitHit::RandomAccess).into()),
-        },
+        Format::GitPack => git::open_pack(source.whole()?, limits, members),
+        Format::Pyc => pyc::open(source.whole()?, members),
         Format::Rpm => rpm::open(source.reader(), members),
+        Format::Sqlite => sqlite::open(source.whole()?, limits, members),
         Format::Tar => unreachable!("tar archives are framed, not opened"),
         Format::Unsupported(name) => Err(Refusal::Unsupported(name.to_owned()).into()),
-        Format::Zip => match source {
-            Source::Whole(bytes) => zip::open(bytes, limits, members),
-            Source::Once(_) => Err(Refusal::Limit(LimitHit::RandomAccess).into()),
-        },
+        Format::Zip => zip::open(source.whole()?, limits, members),
         Format::Zlib => stream::open_zlib(source.reader(), members),
     }
 }
