@@ -2,9 +2,14 @@
 //! of the real Python.
 
 use std::fs;
+use std::io::{self, Read};
 use std::process::Command;
 
+use layersift::content::archive::{self, Format, Members, OpenError, Refusal, Source, Step};
+use layersift::limits::Limits;
 use layersift::report::wire;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 
 use crate::support::command::layersift;
 use crate::support::image::{Image, image};
@@ -154,4 +159,85 @@ fn every_version_of_python_that_is_here_names_its_constants() {
         assert_eq!(lines, expected, "Python {minor}");
     }
     assert!(seen > 0, "no Python is here");
+}
+
+/// Counts what comes out, and ends what is beyond all measure.
+struct Counted(u64);
+
+impl Members for Counted {
+    fn member(&mut self, _: Step<'_>, content: &mut dyn Read) -> io::Result<()> {
+        self.0 += io::copy(content, &mut io::sink())?;
+        Ok(())
+    }
+
+    fn refused(&mut self, _: &[u8], _: Refusal) {}
+}
+
+#[test]
+fn what_real_tools_wrote_and_somebody_changed_ends_and_stays_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("settings.py");
+    fs::write(&source, module("Zq81mPx02Lr7")).unwrap();
+    output_of(
+        program("python3", "python3")
+            .args(["-m", "compileall", "-q", "-b"])
+            .arg(&source),
+    );
+    let git = |args: &[&str]| {
+        let mut git = program("git", "git");
+        let git = git
+            .current_dir(folder.path())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null");
+        output_of(
+            git.args(["-c", "user.name=A", "-c", "user.email=a@example.com"])
+                .args(args),
+        );
+    };
+    git(&["init", "-q"]);
+    for version in 0..6 {
+        fs::write(
+            &source,
+            format!("{}VERSION = {version}\n", module("Zq81mPx02Lr7").repeat(4)),
+        )
+        .unwrap();
+        git(&["add", "settings.py"]);
+        git(&["commit", "-q", "-m", "change"]);
+    }
+    git(&["repack", "-adfq"]);
+    let packs = fs::read_dir(folder.path().join(".git/objects/pack")).unwrap();
+    let mut packs = packs.map(|entry| entry.unwrap().path());
+    let pack = packs
+        .find(|path| path.extension().is_some_and(|kind| kind == "pack"))
+        .unwrap();
+    let rows = "db.execute('PRAGMA page_size = 512')\ndb.execute('CREATE TABLE t (a, b)')\n\
+                db.executemany('INSERT INTO t VALUES (?, ?)', [(n, value * n) for n in range(90)])";
+    let inputs = [
+        fs::read(pack).unwrap(),
+        fs::read(folder.path().join("settings.pyc")).unwrap(),
+        database(rows, "word "),
+    ];
+    for input in inputs {
+        let format = Format::of(&input[..512.min(input.len())]).unwrap();
+        let flips = proptest::collection::vec((12..1_000_000_usize, any::<u8>()), 1..12);
+        let mut runner = TestRunner::new(Config {
+            failure_persistence: None,
+            ..Config::with_cases(200)
+        });
+        let outcome = runner.run(&(flips, 0..input.len()), |(flips, cut)| {
+            let mut bytes = input.clone();
+            for (at, byte) in flips {
+                let at = 12 + at % (bytes.len() - 12);
+                bytes[at] = byte;
+            }
+            if cut % 4 == 0 {
+                bytes.truncate(cut);
+            }
+            let mut counted = Counted(0);
+            let opened = archive::open(format, Source::Whole(&bytes), &Limits::default(), &mut counted);
+            prop_assert!(!matches!(opened, Err(OpenError::Content(_))) || format == Format::GitPack);
+            prop_assert!(counted.0 < 4 << 20, "{}", counted.0);
+            Ok(())
+        });
+        outcome.unwrap_or_else(|error| panic!("{format:?}: {error}"));
+    }
 }

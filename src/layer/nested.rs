@@ -33,7 +33,7 @@ use super::owner::ContentDigest;
 use super::reader::{LayerReader, feed, oddity_text, settled};
 use super::record::{Carrier, LayerCandidate, Severeness};
 use super::window::{Cut, Framed, Windower};
-use inner::drop_stored;
+use inner::{drop_later_versions, drop_stored};
 use openings::{MOST_LISTED, Opened, Refused};
 
 /// Opens one file and adds what it gave. Never waits but for the pieces of the file.
@@ -66,6 +66,7 @@ pub(super) fn open(reader: &LayerReader<'_>, number: u64, body: Body, openings: 
         expanded_bytes: Cell::new(0),
         members: Cell::new(0),
         held_bytes: Cell::new(0),
+        commits: RefCell::default(),
         gathered: RefCell::default(),
     };
     let top = Chain::default();
@@ -100,6 +101,8 @@ struct Opening<'r, 'a> {
     members: Cell<u64>,
     /// Bytes of nested archives in memory.
     held_bytes: Cell<u64>,
+    /// The commits that versions of files are first in, by age, of versions that hold candidates.
+    commits: RefCell<HashMap<Chain, u32>>,
     gathered: RefCell<Opened>,
 }
 
@@ -109,6 +112,7 @@ impl Opening<'_, '_> {
         opened.entry = self.entry;
         opened.expanded_bytes = self.expanded_bytes.get();
         drop_stored(&mut opened.candidates);
+        opened.more_versions = drop_later_versions(&mut opened.candidates, &self.commits.into_inner());
         let order = |found: &LayerCandidate| (found.within.clone(), found.candidate.order());
         opened.candidates.sort_by_cached_key(order);
         opened
@@ -430,11 +434,20 @@ impl Members for Inside<'_, '_, '_> {
     fn member(&mut self, step: Step<'_>, content: &mut dyn Read) -> io::Result<()> {
         self.opening.count_members(1)?;
         let chain = self.chain.then(match step {
-            Step::Member(name) => Link::Member(self.name.unwrap_or(name).into()),
+            Step::Member(name) | Step::Version(name, _) => Link::Member(self.name.unwrap_or(name).into()),
             Step::Stream(name) => Link::Stream(name),
         });
-        self.opening
-            .guard(&chain, || self.opening.content(content, &chain))
+        let found = || self.opening.gathered.borrow().candidates.len();
+        let before = found();
+        let opened = self
+            .opening
+            .guard(&chain, || self.opening.content(content, &chain));
+        if let Step::Version(_, commit) = step
+            && found() > before
+        {
+            self.opening.commits.borrow_mut().insert(chain, commit);
+        }
+        opened
     }
 
     fn refused(&mut self, name: &[u8], refusal: Refusal) {

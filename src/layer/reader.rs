@@ -541,6 +541,13 @@ fn add_opened(record: &mut LayerRecord, mut opened: Openings<'_>) {
         );
         skip(Severeness::Note, LimitHit::FindingsPerFile.name(), detail);
     }
+    if opened.more_versions > 0 {
+        let detail = format!(
+            "{} matches in later versions of files in git history are told by the first version that has them",
+            opened.more_versions
+        );
+        skip(Severeness::Note, "git-versions", detail);
+    }
     if opened.partial_windows > 0 {
         let detail = format!(
             "encoded text was not all decoded in {} places of archives",

@@ -52,6 +52,9 @@ pub enum Step<'n> {
     Member(&'n [u8]),
     /// The stream that was compressed: `gzip`, `xz`, …
     Stream(&'static str),
+    /// One of many versions of a file: a name that ends with a colon and the path, and which commit it is first in, by
+    /// age.
+    Version(&'n [u8], u32),
 }
 
 /// Is given what an archive holds, in the order of the archive.

@@ -127,13 +127,13 @@ impl History {
     /// Works out the names.
     pub(super) fn names(self, longest: usize) -> Names {
         let mut placed: Vec<Option<Placed>> = vec![None; self.numbers.len()];
-        for number in self.ordered() {
-            let commit = &self.commits[number];
+        let ordered = self.ordered();
+        for (age, commit) in (0..).zip(ordered.iter().map(|number| &self.commits[*number])) {
             if placed[commit.tree as usize].is_some() {
                 continue;
             }
             let root = Placed {
-                commit: number as u32,
+                commit: age,
                 inside: None,
             };
             placed[commit.tree as usize] = Some(root);
@@ -144,7 +144,7 @@ impl History {
                     let place = &mut placed[entry.object as usize];
                     if place.is_none() {
                         *place = Some(Placed {
-                            commit: number as u32,
+                            commit: age,
                             inside: Some((tree, entry.name)),
                         });
                         waiting.push(entry.object);
@@ -155,7 +155,7 @@ impl History {
         Names {
             numbers: self.numbers,
             placed,
-            commits: self.commits.into_iter().map(|commit| commit.id).collect(),
+            commits: ordered.iter().map(|number| self.commits[*number].id).collect(),
             names: self.names,
             longest,
         }
@@ -199,6 +199,7 @@ impl History {
 /// Where an object was met first.
 #[derive(Clone, Copy)]
 struct Placed {
+    /// By age.
     commit: u32,
     /// The tree it is an entry of, and its name there; none for the tree of a commit.
     inside: Option<(u32, u32)>,
@@ -208,6 +209,7 @@ struct Placed {
 pub(super) struct Names {
     numbers: HashMap<ObjectId, u32>,
     placed: Vec<Option<Placed>>,
+    /// By age.
     commits: Vec<ObjectId>,
     names: Vec<Vec<u8>>,
     /// Bytes of a path; longer ones are none.
@@ -215,13 +217,15 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// `<commit>:<path>`, or the id of the object itself.
-    pub(super) fn name(&self, id: &ObjectId) -> Vec<u8> {
-        let named = self.in_commit(id);
-        named.unwrap_or_else(|| id.to_string().into_bytes())
+    /// `<commit>:<path>` and which commit that is, by age; or the id of the object itself.
+    pub(super) fn name(&self, id: &ObjectId) -> (Vec<u8>, Option<u32>) {
+        match self.in_commit(id) {
+            Some((name, commit)) => (name, Some(commit)),
+            None => (id.to_string().into_bytes(), None),
+        }
     }
 
-    fn in_commit(&self, id: &ObjectId) -> Option<Vec<u8>> {
+    fn in_commit(&self, id: &ObjectId) -> Option<(Vec<u8>, u32)> {
         let placed = self.placed[*self.numbers.get(id)? as usize]?;
         let mut parts: Vec<&[u8]> = Vec::new();
         let mut bytes = 0;
@@ -238,7 +242,7 @@ impl Names {
         parts.reverse();
         let mut name = format!("{}:", self.commits[placed.commit as usize]).into_bytes();
         name.extend(parts.join(&b'/'));
-        Some(name)
+        Some((name, placed.commit))
     }
 }
 

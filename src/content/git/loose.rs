@@ -96,7 +96,7 @@ pub fn names(objects: &[Loose<'_>], limits: &Limits) -> (Vec<Vec<u8>>, bool) {
     is_over |= history.is_over();
     let names = history.names(limits.path_bytes);
     let named = objects.iter().map(|object| match ObjectId::from_hex(object.id) {
-        Some(id) => names.name(&id),
+        Some(id) => names.name(&id).0,
         None => object.id.to_vec(),
     });
     (named.collect(), is_over)

@@ -4,7 +4,7 @@
 //! It is gone through three times: for where each object is, for the ids and names of all, and to hand over what is
 //! searched. A base is held while deltas of it are left; cycles are never entered, because each begins at no base.
 
-use std::io::Read as _;
+use std::io::Read;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -305,9 +305,7 @@ impl<'a> Pack<'a> {
                 continue;
             }
             let mut content = Inflated::new(&self.bytes[entry.start..], true).take(entry.size);
-            members
-                .member(Step::Member(&names.name(&id)), &mut content)
-                .map_err(OpenError::Content)?;
+            hand_over(names.name(&id), &mut content, members)?;
         }
         let roots = self.roots(|number| {
             let is_held = self.has_deltas(number) || self.entries[number].size <= HELD_BYTES;
@@ -319,9 +317,7 @@ impl<'a> Pack<'a> {
             // What is wrong was told when the ids were worked out.
             let Ok((number, _)) = step else { continue };
             if let Some((_, id)) = self.entries[number].object {
-                members
-                    .member(Step::Member(&names.name(&id)), &mut walk.content())
-                    .map_err(OpenError::Content)?;
+                hand_over(names.name(&id), &mut walk.content(), members)?;
             }
         }
         Ok(())
@@ -370,6 +366,18 @@ impl<'a> Pack<'a> {
             .map_err(|_| Refusal::malformed("an object is damaged"))?;
         Ok(stored)
     }
+}
+
+fn hand_over(
+    (name, commit): (Vec<u8>, Option<u32>),
+    content: &mut dyn Read,
+    members: &mut dyn Members,
+) -> Result<(), OpenError> {
+    let step = match commit {
+        Some(commit) => Step::Version(&name, commit),
+        None => Step::Member(&name),
+    };
+    members.member(step, content).map_err(OpenError::Content)
 }
 
 impl Entry {

@@ -17,7 +17,7 @@ struct Kept {
 
 impl Members for Kept {
     fn member(&mut self, step: Step<'_>, content: &mut dyn Read) -> io::Result<()> {
-        let Step::Member(name) = step else {
+        let (Step::Member(name) | Step::Version(name, _)) = step else {
             panic!("git has members only")
         };
         let mut bytes = Vec::new();

@@ -14,6 +14,40 @@ pub(super) fn drop_stored(candidates: &mut Vec<LayerCandidate>) {
     candidates.retain(|found| !inner.has(found));
 }
 
+/// Drops candidates in later versions of a file that an earlier one has: `commits` says by age in which commit each
+/// version is first. Returns how many.
+pub(super) fn drop_later_versions(
+    candidates: &mut Vec<LayerCandidate>,
+    commits: &HashMap<Chain, u32>,
+) -> u64 {
+    if commits.is_empty() {
+        return 0;
+    }
+    // The file, whatever its version, and the credential.
+    let version = |found: &LayerCandidate| {
+        let links = found.within.links();
+        (0..links.len()).find_map(|place| {
+            let chain: Chain = links[..=place].iter().cloned().collect();
+            let commit = *commits.get(&chain)?;
+            let Link::Member(name) = &links[place] else {
+                return None;
+            };
+            let path = name.0.splitn(2, |byte| *byte == b':').nth(1)?;
+            let mut file = links.to_vec();
+            file[place] = Link::Member(path.into());
+            Some(((file, key(found)), commit))
+        })
+    };
+    let mut first = HashMap::new();
+    for (file, commit) in candidates.iter().filter_map(version) {
+        let known = first.entry(file).or_insert(commit);
+        *known = commit.min(*known);
+    }
+    let before = candidates.len();
+    candidates.retain(|found| version(found).is_none_or(|(file, commit)| first.get(&file) == Some(&commit)));
+    (before - candidates.len()) as u64
+}
+
 /// The credentials of nested content and where they are, to compare with those of its containers.
 pub(in crate::layer) struct Inner(HashMap<Key, Vec<(Option<u32>, Chain)>>);
 

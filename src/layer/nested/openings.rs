@@ -22,6 +22,7 @@ pub(super) struct Opened {
     pub(super) more_refused: BTreeMap<&'static str, u64>,
     pub(super) expanded_bytes: u64,
     pub(super) more_in_file: u64,
+    pub(super) more_versions: u64,
     pub(super) partial_windows: u64,
     pub(super) over: u64,
     /// Bytes whose search broke off; at least one where an opening did.
@@ -60,6 +61,8 @@ pub(in crate::layer) struct Openings<'a> {
     pub(in crate::layer) more_opaque: BTreeMap<&'static str, u64>,
     pub(in crate::layer) expanded_bytes: u64,
     pub(in crate::layer) more_in_file: u64,
+    /// Candidates in later versions of files in git history.
+    pub(in crate::layer) more_versions: u64,
     /// Windows whose encoded text was not all decoded.
     pub(in crate::layer) partial_windows: u64,
     /// Files with candidates, for the class of the file.
@@ -81,6 +84,7 @@ impl<'a> Openings<'a> {
             more_opaque: BTreeMap::new(),
             expanded_bytes: 0,
             more_in_file: 0,
+            more_versions: 0,
             partial_windows: 0,
             contents: BTreeMap::new(),
             over: 0,
@@ -125,6 +129,7 @@ impl<'a> Openings<'a> {
         }
         self.expanded_bytes += opened.expanded_bytes;
         self.more_in_file += opened.more_in_file;
+        self.more_versions += opened.more_versions;
         self.partial_windows += opened.partial_windows;
         self.contents
             .extend(opened.content.map(|content| (opened.entry, content)));
