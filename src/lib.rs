@@ -27,7 +27,7 @@
 //! | [`tar`] | a stream into regions and entries, by Go's rules | limits |
 //! | [`rules`] | TOML into a checked rule set | limits text |
 //! | [`engine`] | windows into candidates; knows no images | rules limits text |
-//! | [`content`] | compressed streams, archives and encoded text into the bytes they hold | tar limits |
+//! | [`content`] | compressed streams, archives, git objects, databases and encoded text into the bytes they hold | tar limits |
 //! | [`layer`] | a blob into its record | engine content tar oci limits text |
 //! | [`source`] | a target into images and blobs | oci tar content limits text |
 //! | [`finding`] | plain values: what a run returns | oci limits text, rule ids |

@@ -65,6 +65,13 @@ pub struct Limits {
     pub archive_ratio: u64,
     /// Expanded bytes of one file below which any ratio is fine.
     pub archive_ratio_from_bytes: u64,
+    /// Entries of git trees, and commits, that are kept of one pack or of the loose objects of one layer. 4,000,000 take
+    /// 32 MB; repositories of ten years have a tenth of it. Beyond it objects are told by their ids
+    /// ([`LimitHit::GitNames`]).
+    pub git_tree_entries: usize,
+    /// Bytes of loose git objects that are kept of one layer until their commits are known. 16 MiB, compressed; those
+    /// beyond it are opened at once and told by their ids ([`LimitHit::GitNames`]).
+    pub git_objects_bytes: u64,
     /// Findings of one rule in one file; the rest is counted ([`LimitHit::FindingsPerFile`]).
     pub findings_per_file: usize,
     /// Findings of one image; the rest is counted ([`LimitHit::Findings`]).
@@ -140,6 +147,8 @@ impl Default for Limits {
             archive_expanded_bytes: 8 * GIB,
             archive_ratio: 1000,
             archive_ratio_from_bytes: 256 * MIB,
+            git_tree_entries: 4_000_000,
+            git_objects_bytes: 16 * MIB,
             findings_per_file: 100,
             findings: 50_000,
             encoded_bytes: 8 * MIB as usize,
@@ -186,6 +195,8 @@ pub enum LimitHit {
     Findings,
     /// One file has more findings of one rule than allowed.
     FindingsPerFile,
+    /// A git repository has more trees or loose objects than are kept to name its blobs.
+    GitNames,
     /// A gzip header field is longer than allowed.
     GzipField,
     /// An image decompresses to more bytes than allowed.
@@ -229,6 +240,7 @@ impl LimitHit {
             Self::Entries => "entries",
             Self::Findings => "findings",
             Self::FindingsPerFile => "findings-per-file",
+            Self::GitNames => "git-names",
             Self::GzipField => "gzip-field",
             Self::ImageBytes => "image-bytes",
             Self::IndexDepth => "index-depth",

@@ -18,6 +18,8 @@ mod decode;
 mod engine;
 /// What the fuzz targets run, for a second each.
 mod fuzz_bodies;
+/// Git history inside layers.
+mod git_history;
 /// Secrets that stand encoded.
 mod hidden_text;
 /// Who may import whom.
@@ -38,6 +40,8 @@ mod rules;
 mod rules_command;
 /// The same image in, the same report out.
 mod sources;
+/// Rows of databases and constants of compiled modules.
+mod stores_of_values;
 /// What the tests are made with.
 #[allow(
     dead_code,

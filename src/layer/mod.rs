@@ -12,6 +12,7 @@ mod archives;
 mod bodies;
 mod hasher;
 mod hidden;
+mod loose;
 mod merge;
 mod nested;
 pub mod owner;

@@ -15,8 +15,9 @@ use crate::oci::{Algorithm, DiffId, Digest};
 use crate::tar::Oddity;
 use crate::text;
 
-use super::archives::{Content, Picker};
+use super::archives::{Body, Content, Picker};
 use super::hasher::{self, Piece, Tee};
+use super::loose::LooseObjects;
 use super::merge::{Examined, Merger, examine};
 use super::nested::{self, Inner, Openings};
 use super::record::{Carrier, LayerCandidate, LayerRecord, LayerSkip, Severeness};
@@ -101,6 +102,7 @@ impl<'a> LayerReader<'a> {
                 merger: &merger,
                 openings: &openings,
                 opened: 0,
+                loose: LooseObjects::new(self.limits.git_objects_bytes),
                 threads: scope,
                 sender: sender.clone(),
                 progress,
@@ -166,6 +168,8 @@ struct Pass<'r, 'a, 't, 'e> {
     openings: &'r Mutex<Openings<'a>>,
     /// Archives that were given to be opened.
     opened: u64,
+    /// Files that are opened when all of the layer has passed.
+    loose: LooseObjects,
     threads: &'t Scope<'t, 'e>,
     sender: SyncSender<Piece>,
     progress: &'r dyn Progress,
@@ -192,6 +196,18 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
         }
         windower.end_bodies();
         self.open_archives(&mut windower, tasks);
+        let (objects, is_over) = std::mem::take(&mut self.loose).named(limits);
+        for body in objects {
+            self.open(body, tasks);
+        }
+        if is_over {
+            self.skips.push(LayerSkip {
+                severeness: Severeness::Opaque,
+                reason: LimitHit::GitNames.name(),
+                bytes: None,
+                detail: "loose git objects beyond the limit are told by their ids only".to_owned(),
+            });
+        }
         let (cut, framed) = windower.finish();
         self.hand_over(cut, tasks);
         framed
@@ -266,17 +282,26 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
     where
         'r: 'scope,
     {
-        let (reader, openings) = (self.reader, self.openings);
         for body in windower.bodies() {
-            let number = self.opened;
-            self.opened += 1;
-            if let Content::Pieces(_) = body.content {
-                // It waits for what this thread reads, which no task of the pool may do.
-                self.threads
-                    .spawn(move || nested::open(reader, number, body, openings));
-            } else {
-                tasks.spawn(move |_| nested::open(reader, number, body, openings));
+            let path = windower.path(body.entry);
+            if let Some(body) = self.loose.pass(body, path) {
+                self.open(body, tasks);
             }
+        }
+    }
+
+    fn open<'scope>(&mut self, body: Body, tasks: &rayon::Scope<'scope>)
+    where
+        'r: 'scope,
+    {
+        let (reader, openings, number) = (self.reader, self.openings, self.opened);
+        self.opened += 1;
+        if let Content::Pieces(_) = body.content {
+            // It waits for what this thread reads, which no task of the pool may do.
+            self.threads
+                .spawn(move || nested::open(reader, number, body, openings));
+        } else {
+            tasks.spawn(move |_| nested::open(reader, number, body, openings));
         }
     }
 
@@ -515,6 +540,13 @@ fn add_opened(record: &mut LayerRecord, mut opened: Openings<'_>) {
             opened.more_in_file
         );
         skip(Severeness::Note, LimitHit::FindingsPerFile.name(), detail);
+    }
+    if opened.more_versions > 0 {
+        let detail = format!(
+            "{} matches in later versions of files in git history are told by the first version that has them",
+            opened.more_versions
+        );
+        skip(Severeness::Note, "git-versions", detail);
     }
     if opened.partial_windows > 0 {
         let detail = format!(

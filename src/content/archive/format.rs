@@ -1,6 +1,7 @@
 //! Tells archives by their first bytes. A name says nothing: `.jar` may be text, and a zip may be called `.dat`.
 
 use crate::content::decode::Codec;
+use crate::content::{git, pyc, sqlite};
 
 use super::stream;
 
@@ -13,8 +14,16 @@ pub enum Format {
     Compressed(Codec),
     /// cpio: new, with checksums, portable or old binary.
     Cpio,
+    /// A loose object of git.
+    GitObject,
+    /// A pack of git.
+    GitPack,
+    /// A compiled module of Python.
+    Pyc,
     /// An RPM package.
     Rpm,
+    /// A database of SQLite.
+    Sqlite,
     /// tar, by the checksum of its first header.
     Tar,
     /// Known, but not opened.
@@ -49,6 +58,10 @@ impl Format {
             _ if head.starts_with(b"!<arch>\n") => Some(Self::Ar),
             _ if is_cpio(head) => Some(Self::Cpio),
             _ if is_tar(head) => Some(Self::Tar),
+            [b'P', b'A', b'C', b'K', 0, 0, 0, 2 | 3, ..] => Some(Self::GitPack),
+            _ if head.starts_with(sqlite::MAGIC) => Some(Self::Sqlite),
+            _ if pyc::is_known(head) => Some(Self::Pyc),
+            _ if stream::is_zlib(head) && git::kind_of(head).is_some() => Some(Self::GitObject),
             _ if stream::is_zlib(head) => Some(Self::Zlib),
             _ => None,
         }
@@ -56,7 +69,7 @@ impl Format {
 
     /// Whether it can be read from its first byte on, without going back.
     pub fn is_sequential(self) -> bool {
-        self != Self::Zip
+        !matches!(self, Self::GitPack | Self::Pyc | Self::Sqlite | Self::Zip)
     }
 }
 

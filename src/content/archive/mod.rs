@@ -13,9 +13,11 @@ mod tests;
 mod zip;
 
 pub use format::Format;
+pub(in crate::content) use stream::Inflated;
 
 use std::io::{self, Read};
 
+use crate::content::{git, pyc, sqlite};
 use crate::limits::{LimitHit, Limits};
 
 /// What bytes an archive is read from.
@@ -33,6 +35,14 @@ impl Source<'_> {
             Self::Once(reader) => *reader,
         }
     }
+
+    /// All of it, for what cannot be read from front to back.
+    fn whole(&self) -> Result<&[u8], OpenError> {
+        match self {
+            Self::Whole(bytes) => Ok(bytes),
+            Self::Once(_) => Err(Refusal::Limit(LimitHit::RandomAccess).into()),
+        }
+    }
 }
 
 /// One step into an archive.
@@ -42,6 +52,9 @@ pub enum Step<'n> {
     Member(&'n [u8]),
     /// The stream that was compressed: `gzip`, `xz`, …
     Stream(&'static str),
+    /// One of many versions of a file: a name that ends with a colon and the path, and which commit it is first in, by
+    /// age.
+    Version(&'n [u8], u32),
 }
 
 /// Is given what an archive holds, in the order of the archive.
@@ -86,7 +99,7 @@ impl Refusal {
         }
     }
 
-    fn malformed(what: &str) -> Self {
+    pub(in crate::content) fn malformed(what: &str) -> Self {
         Self::Malformed(what.to_owned())
     }
 }
@@ -120,13 +133,14 @@ pub fn open(
         Format::Ar => ar::open(source.reader(), limits, members),
         Format::Compressed(codec) => stream::open(codec, source, limits, members),
         Format::Cpio => cpio::open(source.reader(), limits, members),
+        Format::GitObject => git::open_object(source.reader(), members),
+        Format::GitPack => git::open_pack(source.whole()?, limits, members),
+        Format::Pyc => pyc::open(source.whole()?, members),
         Format::Rpm => rpm::open(source.reader(), members),
+        Format::Sqlite => sqlite::open(source.whole()?, limits, members),
         Format::Tar => unreachable!("tar archives are framed, not opened"),
         Format::Unsupported(name) => Err(Refusal::Unsupported(name.to_owned()).into()),
-        Format::Zip => match source {
-            Source::Whole(bytes) => zip::open(bytes, limits, members),
-            Source::Once(_) => Err(Refusal::Limit(LimitHit::RandomAccess).into()),
-        },
+        Format::Zip => zip::open(source.whole()?, limits, members),
         Format::Zlib => stream::open_zlib(source.reader(), members),
     }
 }

@@ -16,7 +16,7 @@ struct Kept {
 impl Members for Kept {
     fn member(&mut self, step: Step<'_>, content: &mut dyn Read) -> io::Result<()> {
         let name = match step {
-            Step::Member(name) => String::from_utf8_lossy(name).into_owned(),
+            Step::Member(name) | Step::Version(name, _) => String::from_utf8_lossy(name).into_owned(),
             Step::Stream(name) => format!("({name})"),
         };
         let mut bytes = Vec::new();
