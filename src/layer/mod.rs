@@ -12,6 +12,7 @@ mod archives;
 mod bodies;
 mod hasher;
 mod hidden;
+mod loose;
 mod merge;
 mod nested;
 pub mod owner;
@@ -21,6 +22,7 @@ mod record;
 mod whiteout;
 mod window;
 
+pub use loose::{SearchedText, TextReader};
 pub use path_table::{EntryRow, PathTable};
 pub use reader::{Claims, LayerReader, Progress, Silent};
 pub use record::{Carrier, LayerCandidate, LayerRecord, LayerSkip, Severeness};
