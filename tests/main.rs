@@ -18,6 +18,8 @@ mod decode;
 mod engine;
 /// Secrets that stand encoded.
 mod hidden_text;
+/// Key stores as tools write them.
+mod key_stores;
 /// Who may import whom.
 mod layering;
 /// Archives inside layers, and archives in those.

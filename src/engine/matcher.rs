@@ -18,7 +18,8 @@ use super::checks::{self, Verdict};
 use super::filter::Filter;
 use super::prefilter::{Hit, Prefilter};
 use super::{Candidate, Companion, File, Place, Regions, Window, context, entropy, extract};
-use crate::rules::{self, Confidence, Evidence, Literal, Part, Pattern, Rule, RuleSet};
+use crate::rules::{self, Check, Confidence, Evidence, Literal, Part, Pattern, Rule, RuleSet};
+use crate::text;
 
 /// A compiled set of rules. Built once; shared by all threads.
 ///
@@ -281,6 +282,32 @@ impl Matcher {
         self.scan(&window, &file, scratch, &mut found);
         self.settle(&mut found);
         found
+    }
+
+    /// What a whole file that may be a key store is: a candidate of the first rule with the check
+    /// [`Check::KeyStore`], or `None` where it holds no private key.
+    ///
+    /// Its text is a digest of the file, never a part of it. *Cost*: a pass over the file, and at most half a million
+    /// blocks that are hashed for the passwords that are tried.
+    pub fn key_store(&self, bytes: &[u8]) -> Option<Candidate> {
+        let rules = self.rules.rules();
+        let number = rules
+            .iter()
+            .position(|rule| rule.anchor.checks.contains(&Check::KeyStore))?;
+        let Verdict::Pass(mut evidence) = checks::key_store(bytes) else {
+            return None;
+        };
+        evidence.sort_unstable();
+        Some(Candidate {
+            at: 0..bytes.len() as u64,
+            rule: number as u32,
+            part: None,
+            region: 0,
+            text: format!("sha256:{}", text::hex(&Sha256::digest(bytes))).into_bytes(),
+            companions: Vec::new(),
+            confidence: confidence(rules[number].confidence, &evidence, false),
+            evidence,
+        })
     }
 
     /// Sorts the candidates of one stream by place and removes those that say the same as another one.

@@ -106,7 +106,7 @@ impl From<Refusal> for OpenError {
     }
 }
 
-/// Opens an archive of this format and hands its members over.
+/// Opens an archive of this format and hands its members over. A key store has none.
 ///
 /// Bytes behind the end of the archive are not read. Names longer than [`Limits::path_bytes`] end the archive.
 /// *Errors*: [`OpenError::Refused`] where the archive cannot be opened, or not to its end.
@@ -120,6 +120,7 @@ pub fn open(
         Format::Ar => ar::open(source.reader(), limits, members),
         Format::Compressed(codec) => stream::open(codec, source, limits, members),
         Format::Cpio => cpio::open(source.reader(), limits, members),
+        Format::KeyStore => Ok(()),
         Format::Rpm => rpm::open(source.reader(), members),
         Format::Tar => unreachable!("tar archives are framed, not opened"),
         Format::Unsupported(name) => Err(Refusal::Unsupported(name.to_owned()).into()),
