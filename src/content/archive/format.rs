@@ -17,6 +17,8 @@ pub enum Format {
     KeyStore,
     /// An RPM package.
     Rpm,
+    /// 7z.
+    SevenZip,
     /// tar, by the checksum of its first header.
     Tar,
     /// Known, but not opened.
@@ -49,7 +51,7 @@ impl Format {
                 Some(Self::KeyStore)
             }
             [0xed, 0xab, 0xee, 0xdb, ..] => Some(Self::Rpm),
-            [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => Some(Self::Unsupported("7z")),
+            [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => Some(Self::SevenZip),
             [b'R', b'a', b'r', b'!', 0x1a, 7, ..] => Some(Self::Unsupported("rar")),
             [b'M', b'S', b'C', b'F', 0, 0, 0, 0, ..] => Some(Self::Unsupported("cab")),
             [b'L', b'Z', b'I', b'P', 1, ..] => Some(Self::Unsupported("lzip")),
@@ -63,7 +65,7 @@ impl Format {
 
     /// Whether it can be read from its first byte on, without going back.
     pub fn is_sequential(self) -> bool {
-        !matches!(self, Self::KeyStore | Self::Zip)
+        !matches!(self, Self::KeyStore | Self::SevenZip | Self::Zip)
     }
 }
 

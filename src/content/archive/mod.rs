@@ -7,6 +7,7 @@ mod ar;
 mod cpio;
 mod format;
 mod rpm;
+mod seven_zip;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -122,6 +123,10 @@ pub fn open(
         Format::Cpio => cpio::open(source.reader(), limits, members),
         Format::KeyStore => Ok(()),
         Format::Rpm => rpm::open(source.reader(), members),
+        Format::SevenZip => match source {
+            Source::Whole(bytes) => seven_zip::open(bytes, limits, members),
+            Source::Once(_) => Err(Refusal::Limit(LimitHit::RandomAccess).into()),
+        },
         Format::Tar => unreachable!("tar archives are framed, not opened"),
         Format::Unsupported(name) => Err(Refusal::Unsupported(name.to_owned()).into()),
         Format::Zip => match source {
