@@ -508,6 +508,28 @@ fn what_is_found_as_it_stands_is_not_told_again() {
 }
 
 #[test]
+fn a_service_account_is_one_finding_however_it_is_written() {
+    let rules = RuleSet::builtin();
+    let rule = rules.find("gcp-service-account-key").unwrap();
+    let account = String::from_utf8(rule.examples[0].expand(7).unwrap()).unwrap();
+    for (name, content) in [
+        ("key.json", account.clone()),
+        (
+            "env",
+            format!("GOOGLE_KEY={}\n", serde_json::to_string(&account).unwrap()),
+        ),
+        (
+            "secret.yaml",
+            format!("data:\n  key.json: {}\n", base64(&account)),
+        ),
+    ] {
+        let found = found([file(format!("srv/{name}"), content)]);
+        let ids: Vec<&str> = found.iter().map(|(rule, _, _)| rule.as_str()).collect();
+        assert_eq!(ids, ["gcp-service-account-key"], "{name}");
+    }
+}
+
+#[test]
 fn more_encoded_text_than_is_decoded_is_told() {
     let bomb = base64(gzip(&"A".repeat(20 << 20)));
     let run = scan([file("bomb", bomb)], "json").expect_code(0);

@@ -316,7 +316,8 @@ impl Matcher {
     /// a whole credential before a half or a lone identifier; then that of a rule that is not generic; then one whose
     /// checksum, structure or other half was verified; then the rule with the longest literal inside the text, with the
     /// longest literal at all, of the higher severity, of the first id. Halves that stand alone are kept for every rule
-    /// whose half they may be: which one it is shows when the other half is found, perhaps in another file.
+    /// whose half they may be: which one it is shows when the other half is found, perhaps in another file. The
+    /// private key inside a service account's document is told with the document.
     pub fn settle(&self, found: &mut Vec<Candidate>) {
         found.sort_by(|a, b| {
             (a.order(), Reverse(a.confidence), &a.evidence).cmp(&(
@@ -347,9 +348,27 @@ impl Matcher {
                     .or_insert(claim);
             }
         }
+        let documents: Vec<Range<u64>> = found
+            .iter()
+            .filter(|candidate| {
+                let rule = &self.rules.rules()[candidate.rule as usize];
+                candidate.part.is_none() && rule.anchor.checks.contains(&Check::GcpServiceAccount)
+            })
+            .map(|candidate| candidate.at.clone())
+            .collect();
+        let is_told_with_its_document = |candidate: &Candidate| {
+            let rule = &self.rules.rules()[candidate.rule as usize];
+            let holds = |document: &Range<u64>| {
+                document.start < candidate.at.start && candidate.at.end < document.end
+            };
+            rule.anchor.checks.contains(&Check::PrivateKey) && documents.iter().any(holds)
+        };
         let mut number = 0;
         found.retain(|candidate| {
             number += 1;
+            if is_told_with_its_document(candidate) {
+                return false;
+            }
             match claims.get(&(candidate.at.start, candidate.at.end)) {
                 Some((claim, _)) if candidate.part.is_some() => !claim.whole,
                 Some(&(_, best)) => best == number - 1,
