@@ -236,7 +236,8 @@ impl<'h> Header<'h> {
             (flags & 0xc0 == 0).then_some(())?;
         }
         for _ in 1..coders {
-            (self.number()?, self.number()?);
+            self.number()?;
+            self.number()?;
         }
         self.is(UNPACKED_SIZES)?;
         (0..coders).map(|_| self.number()).collect()
