@@ -87,6 +87,7 @@ const CAGES: &[(&str, &[&str])] = &[
     ("bzip2", &["content"]),
     ("flate2", &["content"]),
     ("liblzma", &["content"]),
+    ("sevenz_rust2", &["content"]),
     ("zstd", &["content"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),

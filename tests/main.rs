@@ -22,6 +22,8 @@ mod fuzz_bodies;
 mod git_history;
 /// Secrets that stand encoded.
 mod hidden_text;
+/// Key stores as tools write them.
+mod key_stores;
 /// Who may import whom.
 mod layering;
 /// Archives inside layers, and archives in those.

@@ -14,6 +14,7 @@ mod hasher;
 mod hidden;
 mod loose;
 mod merge;
+mod metadata_text;
 mod nested;
 pub mod owner;
 mod path_table;
@@ -22,6 +23,7 @@ mod record;
 mod whiteout;
 mod window;
 
+pub use metadata_text::{SearchedText, TextReader};
 pub use path_table::{EntryRow, PathTable};
 pub use reader::{Claims, LayerReader, Progress, Silent};
 pub use record::{Carrier, LayerCandidate, LayerRecord, LayerSkip, Severeness};

@@ -24,6 +24,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::content::archive::{self, Format, Members, OpenError, Refusal, Source, Step};
 use crate::limits::LimitHit;
 use crate::tar::{Oddity, RegionKind};
+use crate::text::Location;
 use crate::text::chain::{Chain, Link};
 
 use super::archives::{Body, Content, Held, Picker};
@@ -209,6 +210,10 @@ impl Opening<'_, '_> {
             self.held_bytes.set(before);
             return opened;
         }
+        if let (Format::KeyStore, Source::Whole(bytes)) = (format, &source) {
+            self.key_store(bytes, chain);
+            return Ok(());
+        }
         let mut inside = Inside {
             opening: self,
             chain,
@@ -227,6 +232,31 @@ impl Opening<'_, '_> {
                 Ok(())
             }
         }
+    }
+
+    /// Tells that content is a key store, if it is one that holds a private key.
+    fn key_store(&self, bytes: &[u8], chain: &Chain) {
+        let Some(candidate) = self.reader.matcher.key_store(bytes) else {
+            return;
+        };
+        let gathered = &mut *self.gathered.borrow_mut();
+        if gathered.candidates.len() >= self.reader.limits.findings {
+            gathered.over += 1;
+            return;
+        }
+        gathered.candidates.push(LayerCandidate {
+            carrier: Carrier::Tar(RegionKind::Body),
+            entry: Some(self.entry),
+            within: chain.clone(),
+            // All of it; there are no lines to count.
+            location: Location {
+                length: candidate.at.end,
+                ..Location::default()
+            },
+            companions: Vec::new(),
+            context: Vec::new(),
+            candidate,
+        });
     }
 
     /// Searches the content of a member or a stream, and opens it if it is an archive itself.

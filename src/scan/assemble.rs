@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::engine::Scratch;
 use crate::finding::{
     Counters, Coverage, EntryFacts, Finding, Fingerprint, ImageSummary, LayerSummary, Occurrence, Origin,
     Report, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
 };
-use crate::layer::{LayerRecord, Severeness};
+use crate::layer::{LayerRecord, Severeness, TextReader};
 use crate::oci::{BlobKey, Image, Layer, Reference};
 use crate::resolve;
 use crate::rules::{Confidence, Evidence, Rule, SecretKind, Severity};
@@ -18,7 +17,7 @@ use crate::text::{self, Lossless};
 use super::Scan;
 use super::classify;
 use super::gather::Gathered;
-use super::metadata::{Searched, Texts};
+use super::metadata::{Searched, TextCandidate, Texts};
 use super::pairs::{self, Hit, Sighting};
 
 /// Collects what targets gave until the report is made.
@@ -42,11 +41,7 @@ struct Credential {
 
 impl<'s> Assembler<'s> {
     pub(super) fn new(scan: &'s Scan) -> Self {
-        let texts = Texts {
-            matcher: &scan.matcher,
-            columns: scan.limits.snippet_columns,
-            scratch: Scratch::default(),
-        };
+        let texts = Texts(TextReader::new(&scan.matcher, &scan.limits));
         Self {
             scan,
             texts,
@@ -144,7 +139,7 @@ impl<'s> Assembler<'s> {
             summaries.push(self.layer(number, layer, *record, gathered));
         }
         let metadata = self.texts.of_image(image);
-        self.count_text(&metadata);
+        self.count_text(&metadata, number);
         let mut attested = Vec::new();
         for attestation in &image.attestations {
             let place = format!("attestation {}", attestation.descriptor.digest);
@@ -169,7 +164,7 @@ impl<'s> Assembler<'s> {
                     let searched = self
                         .texts
                         .of_attestation(bytes, attestation.predicate_type.as_deref());
-                    self.count_text(&searched);
+                    self.count_text(&searched, number);
                     attested.push(searched);
                 }
                 (None, unread) => {
@@ -255,11 +250,6 @@ impl<'s> Assembler<'s> {
         summary.decoded_bytes = record.decoded_bytes;
         summary.entries = record.framing.entries;
         summary.verification = self.verify(image, layer, record, &place);
-        let kind = |severeness| match severeness {
-            Severeness::Incomplete => SkipKind::Incomplete,
-            Severeness::Note => SkipKind::Note,
-            Severeness::Opaque => SkipKind::Opaque,
-        };
         for skip in &record.skips {
             self.skip(
                 kind(skip.severeness),
@@ -366,9 +356,20 @@ impl<'s> Assembler<'s> {
         verification
     }
 
-    fn count_text(&mut self, searched: &Searched) {
+    fn count_text(&mut self, searched: &Searched, image: usize) {
         self.coverage.seen_bytes += searched.bytes;
-        self.coverage.scanned_bytes += searched.bytes;
+        self.coverage.scanned_bytes += searched.bytes - searched.lost_bytes;
+        self.coverage.skipped_bytes += searched.lost_bytes;
+        for (place, skip) in &searched.skips {
+            self.skip(
+                kind(skip.severeness),
+                skip.reason,
+                place.clone(),
+                skip.bytes,
+                skip.detail.clone(),
+                Some(image),
+            );
+        }
     }
 
     fn skip(
@@ -493,6 +494,14 @@ impl<'s> Assembler<'s> {
                 finding
             })
             .collect()
+    }
+}
+
+fn kind(severeness: Severeness) -> SkipKind {
+    match severeness {
+        Severeness::Incomplete => SkipKind::Incomplete,
+        Severeness::Note => SkipKind::Note,
+        Severeness::Opaque => SkipKind::Opaque,
     }
 }
 
@@ -734,12 +743,13 @@ fn sightings<'r>(
         .iter()
         .chain(attested.iter().flat_map(|searched| &searched.candidates))
     {
+        let TextCandidate { found, origin, used } = found;
         sightings.push(Sighting {
             image,
             candidate: &found.candidate,
-            origin: found.origin.clone(),
+            origin: origin.clone(),
             within: found.within.clone(),
-            status: Status::Metadata(found.used),
+            status: Status::Metadata(*used),
             location: found.location,
             companions: &found.companions,
             context: &found.context,

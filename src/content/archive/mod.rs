@@ -7,6 +7,7 @@ mod ar;
 mod cpio;
 mod format;
 mod rpm;
+mod seven_zip;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -119,7 +120,7 @@ impl From<Refusal> for OpenError {
     }
 }
 
-/// Opens an archive of this format and hands its members over.
+/// Opens an archive of this format and hands its members over. A key store has none.
 ///
 /// Bytes behind the end of the archive are not read. Names longer than [`Limits::path_bytes`] end the archive.
 /// *Errors*: [`OpenError::Refused`] where the archive cannot be opened, or not to its end.
@@ -135,8 +136,10 @@ pub fn open(
         Format::Cpio => cpio::open(source.reader(), limits, members),
         Format::GitObject => git::open_object(source.reader(), members),
         Format::GitPack => git::open_pack(source.whole()?, limits, members),
+        Format::KeyStore => Ok(()),
         Format::Pyc => pyc::open(source.whole()?, members),
         Format::Rpm => rpm::open(source.reader(), members),
+        Format::SevenZip => seven_zip::open(source.whole()?, limits, members),
         Format::Sqlite => sqlite::open(source.whole()?, limits, members),
         Format::Tar => unreachable!("tar archives are framed, not opened"),
         Format::Unsupported(name) => Err(Refusal::Unsupported(name.to_owned()).into()),

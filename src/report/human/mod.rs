@@ -755,6 +755,7 @@ fn reason(evidence: Evidence) -> &'static str {
     match evidence {
         Evidence::Checksum => "its checksum is right",
         Evidence::Context => "a word that belongs to it stands near",
+        Evidence::DefaultPassword => "a default password opens it",
         Evidence::Entropy => "as random as it must be",
         Evidence::Encrypted => "encrypted, its passphrase not in sight",
         Evidence::Expired => "expired by its own date",
