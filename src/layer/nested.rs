@@ -392,15 +392,15 @@ impl Opening<'_, '_> {
         let (cut, framed) = windows.finish();
         self.reader.search(&cut, &merger);
         self.judge(&framed, read.is_err(), chain);
-        let counted = self.count_members(framed.paths.len() as u64 + framed.entries_over);
+        let counted = self.count_members(framed.paths.len() as u64 + framed.entries_over + framed.paths_over);
         let mut chains: HashMap<u32, Chain> = HashMap::new();
         self.keep(merger, |found| {
             let Some(entry) = found.entry.filter(|_| found.carrier.is_file()) else {
                 return Place::Between(chain.clone());
             };
             let member = chains.entry(entry).or_insert_with(|| {
-                let path = framed.paths.row(entry).map_or(&b""[..], |row| row.path);
-                chain.then(Link::Member(path.into()))
+                let path = framed.paths.row(entry).map(|row| row.path.into_owned());
+                chain.then(Link::Member(path.unwrap_or_default().as_slice().into()))
             });
             Place::Content(member.clone())
         });
@@ -423,7 +423,7 @@ impl Opening<'_, '_> {
                 windows.advance(count);
             }
             for body in windows.bodies() {
-                let chain = chain.then(Link::Member(windows.path(body.entry).into()));
+                let chain = chain.then(Link::Member(windows.path(body.entry).as_slice().into()));
                 self.body(body, &chain)?;
             }
             if count == 0 {
@@ -783,8 +783,8 @@ mod tests {
         candidates
             .map(|found| {
                 let row = found.entry.and_then(|entry| record.paths.row(entry));
-                let path = row.map_or(&b""[..], |row| row.path);
-                let path = String::from_utf8_lossy(path).into_owned();
+                let path = row.map(|row| row.path.into_owned()).unwrap_or_default();
+                let path = String::from_utf8_lossy(&path).into_owned();
                 (format!("{path}{}", found.within), found.location.offset)
             })
             .collect()

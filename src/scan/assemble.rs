@@ -690,7 +690,7 @@ fn sightings<'r>(
                         mtime: row.mtime,
                         size: row.size,
                     };
-                    let path = Lossless(row.path.to_vec());
+                    let path = Lossless(row.path.into_owned());
                     let life = found.entry.and_then(|entry| lives.get(&(index, entry)));
                     (
                         Origin::File {
@@ -702,7 +702,7 @@ fn sightings<'r>(
                     )
                 }
                 row => {
-                    let path = row.map(|row| Lossless(row.path.to_vec()));
+                    let path = row.map(|row| Lossless(row.path.into_owned()));
                     (
                         Origin::Layer {
                             layer: index + 1,
