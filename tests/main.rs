@@ -16,6 +16,8 @@ mod decode;
 /// Images of a local engine.
 #[cfg(unix)]
 mod engine;
+/// What hostile images must not bring about, and the table that says which test stands for which hazard.
+mod hazards;
 /// Secrets that stand encoded.
 mod hidden_text;
 /// Who may import whom.
