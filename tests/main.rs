@@ -20,6 +20,8 @@ mod engine;
 mod fuzz_bodies;
 /// Git history inside layers.
 mod git_history;
+/// What hostile images must not bring about, and the table that says which test stands for which hazard.
+mod hazards;
 /// Secrets that stand encoded.
 mod hidden_text;
 /// Key stores as tools write them.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::limits::Setting;
 use crate::oci::Platform;
 use crate::policy::{PathGlob, StatusName};
 use crate::rules::{Confidence, Severity};
@@ -163,6 +164,10 @@ pub(super) struct ScanArgs {
     /// End the scan after this time (`90s`, `10m`, `1h`); what was found is reported as partial.
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Run")]
     pub(super) timeout: Option<Duration>,
+    /// Set a cap on what is read: `layer-bytes=2GiB`, `idle-timeout=10`; a wrong name lists them all, and `layersift doctor` says
+    /// what they are without it. May be given several times.
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Run")]
+    pub(super) limit: Vec<Setting>,
     /// Match with this many threads [default: one per core]. Reading and hashing have threads of their own.
     #[arg(long, short, value_name = "N", value_parser = jobs, help_heading = "Run")]
     pub(super) jobs: Option<usize>,

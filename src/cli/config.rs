@@ -41,6 +41,7 @@ struct ScanTable {
     client_cert: Option<PathBuf>,
     client_key: Option<PathBuf>,
     certs_dir: Option<PathBuf>,
+    limit: Vec<Spanned<String>>,
     jobs: Option<usize>,
 }
 
@@ -68,6 +69,7 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
     fill(&mut args.exclude, &table.exclude, place, "exclude")?;
     fill(&mut args.rule, &table.rule, place, "rule")?;
     fill(&mut args.no_rule, &table.no_rule, place, "no-rule")?;
+    fill(&mut args.limit, &table.limit, place, "limit")?;
     let registry = &mut args.registry;
     fill(&mut registry.insecure, &table.insecure, place, "insecure")?;
     fill(

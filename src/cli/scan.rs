@@ -15,6 +15,7 @@ use super::login;
 use super::messages::{Messages, colored};
 use super::progress::Bars;
 use crate::finding::{Fingerprinter, Report, Reveal};
+use crate::limits::Limits;
 use crate::oci::PlatformSelector;
 use crate::policy::{Policy, Verdict};
 use crate::report::{self, Format, Output, Settings};
@@ -40,7 +41,11 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
     };
     let mut sinks = sinks(&args.format, reveal)?;
     let interrupt = Interrupt::default();
-    let options = open_options(&args, &interrupt)?;
+    let mut limits = Limits::default();
+    for setting in &args.limit {
+        limits.set(setting);
+    }
+    let options = open_options(&args, &limits, &interrupt)?;
     interrupt.watch_signals().context("cannot watch for signals")?;
     if let Some(limit) = args.timeout {
         interrupt
@@ -48,6 +53,7 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
             .context("cannot start the clock of `--timeout`")?;
     }
     let mut scan = Scan::new(Arc::clone(&rules))
+        .limits(limits)
         .platforms(if args.platform.is_empty() {
             PlatformSelector::All
         } else {
@@ -257,7 +263,7 @@ fn sinks(formats: &[String], reveal: Reveal) -> anyhow::Result<Vec<(&'static For
     Ok(sinks)
 }
 
-fn open_options(args: &ScanArgs, interrupt: &Interrupt) -> anyhow::Result<OpenOptions> {
+fn open_options(args: &ScanArgs, limits: &Limits, interrupt: &Interrupt) -> anyhow::Result<OpenOptions> {
     if args.registry.username.is_some() {
         one_registry(&args.targets)?;
     }
@@ -265,9 +271,11 @@ fn open_options(args: &ScanArgs, interrupt: &Interrupt) -> anyhow::Result<OpenOp
     Ok(OpenOptions {
         registry: RegistryOptions {
             referrers: args.referrers,
+            limits: limits.clone(),
             ..login::options(&args.registry, stdin)?
         },
         from: args.from,
+        limits: limits.clone(),
         cancelled: Arc::clone(&interrupt.cancelled),
         ..OpenOptions::default()
     })

@@ -311,21 +311,21 @@ impl Opening<'_, '_> {
             self.refuse(chain, None, &Refusal::Limit(LimitHit::GitNames));
         }
         for body in objects {
-            let chain = chain.then(Link::Member(windows.path(body.entry).into()));
+            let chain = chain.then(Link::Member(windows.path(body.entry).as_slice().into()));
             read = read.and(self.body(body, &chain));
         }
         let (cut, framed) = windows.finish();
         self.reader.search(&cut, &merger);
         self.judge(&framed, read.is_err(), chain);
-        let counted = self.count_members(framed.paths.len() as u64 + framed.entries_over);
+        let counted = self.count_members(framed.paths.len() as u64 + framed.entries_over + framed.paths_over);
         let mut chains: HashMap<u32, Chain> = HashMap::new();
         self.keep(merger, |found| {
             let Some(entry) = found.entry.filter(|_| found.carrier.is_file()) else {
                 return Place::Between(chain.clone());
             };
             let member = chains.entry(entry).or_insert_with(|| {
-                let path = framed.paths.row(entry).map_or(&b""[..], |row| row.path);
-                chain.then(Link::Member(path.into()))
+                let path = framed.paths.row(entry).map(|row| row.path.into_owned());
+                chain.then(Link::Member(path.unwrap_or_default().as_slice().into()))
             });
             Place::Content(member.clone())
         });
@@ -350,8 +350,8 @@ impl Opening<'_, '_> {
             }
             for body in windows.bodies() {
                 let path = windows.path(body.entry);
-                if let Some(body) = loose.pass(body, path) {
-                    self.body(body, &chain.then(Link::Member(path.into())))?;
+                if let Some(body) = loose.pass(body, &path) {
+                    self.body(body, &chain.then(Link::Member(path.as_slice().into())))?;
                 }
             }
             if count == 0 {

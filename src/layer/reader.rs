@@ -33,6 +33,11 @@ pub trait Progress: Send + Sync {
     fn decoded(&self, bytes: u64) {
         let _ = bytes;
     }
+    /// So many bytes were decompressed. Says whether [`Limits::image_bytes`] leaves room for more.
+    fn has_room(&self, bytes: u64) -> bool {
+        let _ = bytes;
+        true
+    }
 }
 
 /// Tells nobody.
@@ -247,6 +252,9 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
                     if self.decoded_bytes > self.reader.limits.layer_bytes {
                         return Err(DecodeError::Limit(LimitHit::LayerBytes));
                     }
+                    if !self.progress.has_room(count as u64) {
+                        return Err(DecodeError::Limit(LimitHit::ImageBytes));
+                    }
                 }
                 Step::Aside { kind, last } => {
                     self.aside_bytes += piece.len() as u64;
@@ -284,7 +292,7 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
     {
         for body in windower.bodies() {
             let path = windower.path(body.entry);
-            if let Some(body) = self.loose.pass(body, path) {
+            if let Some(body) = self.loose.pass(body, &path) {
                 self.open(body, tasks);
             }
         }
@@ -432,12 +440,21 @@ fn record(
         let detail = "an internal error ended the search of a part of this layer".to_owned();
         skip(Severeness::Incomplete, "panic", Some(merged.lost_bytes), detail);
     }
-    if framed.entries_over > 0 {
+    for (over, limit) in [
+        (framed.entries_over, LimitHit::Entries),
+        (framed.paths_over, LimitHit::PathTable),
+    ] {
+        if over > 0 {
+            let detail = format!("{over} members beyond the limit have no path and no life");
+            skip(Severeness::Incomplete, limit.name(), None, detail);
+        }
+    }
+    if framed.paths_cut > 0 {
         let detail = format!(
-            "{} members beyond the limit have no path and no life",
-            framed.entries_over
+            "{} members have a path or a link that is longer than is kept; it is cut, and their life may be another",
+            framed.paths_cut
         );
-        skip(Severeness::Incomplete, LimitHit::Entries.name(), None, detail);
+        skip(Severeness::Incomplete, LimitHit::Path.name(), None, detail);
     }
     if merged.over > 0 {
         let detail = format!("{} candidates beyond the limit were dropped", merged.over);
@@ -511,8 +528,9 @@ fn add_opened(record: &mut LayerRecord, mut opened: Openings<'_>) {
         });
     };
     for opaque in opened.opaque {
-        let path = record.paths.row(opaque.entry).map_or(&b""[..], |row| row.path);
-        let detail = format!("`{}{}`: {}", text::escape(path), opaque.within, opaque.why);
+        let row = record.paths.row(opaque.entry);
+        let path = row.map(|row| row.path).unwrap_or_default();
+        let detail = format!("`{}{}`: {}", text::escape(&path), opaque.within, opaque.why);
         skip(Severeness::Opaque, opaque.reason, detail);
     }
     for (reason, count) in opened.more_opaque {
@@ -722,7 +740,7 @@ pub(super) mod tests {
                 .entry
                 .and_then(|entry| record.paths.row(entry))
                 .expect("it is in a file");
-            String::from_utf8_lossy(row.path).into_owned()
+            String::from_utf8_lossy(&row.path).into_owned()
         };
         record
             .candidates

@@ -699,7 +699,7 @@ fn sightings<'r>(
                         mtime: row.mtime,
                         size: row.size,
                     };
-                    let path = Lossless(row.path.to_vec());
+                    let path = Lossless(row.path.into_owned());
                     let life = found.entry.and_then(|entry| lives.get(&(index, entry)));
                     (
                         Origin::File {
@@ -711,7 +711,7 @@ fn sightings<'r>(
                     )
                 }
                 row => {
-                    let path = row.map(|row| Lossless(row.path.to_vec()));
+                    let path = row.map(|row| Lossless(row.path.into_owned()));
                     (
                         Origin::Layer {
                             layer: index + 1,

@@ -226,6 +226,7 @@ impl Members for Opened {
                 name.escape_ascii().to_string()
             }
             Step::Stream(codec) => codec.to_owned(),
+            Step::Version(name, age) => format!("{}@{age}", name.escape_ascii()),
         };
         // Every third is passed over, as those are that nobody wants.
         if self.members.is_multiple_of(3) {

@@ -147,7 +147,8 @@ fn check(record: &LayerRecord, bytes: &[u8]) {
 
 /// Everything of a record that must not depend on chance.
 fn told(record: &LayerRecord) -> String {
-    let paths: Vec<String> = record.paths.rows().map(|row| format!("{row:?}")).collect();
+    let mut rows = record.paths.rows();
+    let paths: Vec<String> = std::iter::from_fn(|| rows.read().map(|row| format!("{row:?}"))).collect();
     format!(
         "{} {} {:?} {:?} {:#?} {:#?} {} {} {:?} {:?}",
         record.diff_id.0,

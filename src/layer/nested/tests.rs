@@ -73,8 +73,8 @@ fn places(record: &LayerRecord) -> Vec<(String, u64)> {
     candidates
         .map(|found| {
             let row = found.entry.and_then(|entry| record.paths.row(entry));
-            let path = row.map_or(&b""[..], |row| row.path);
-            let path = String::from_utf8_lossy(path).into_owned();
+            let path = row.map(|row| row.path.into_owned()).unwrap_or_default();
+            let path = String::from_utf8_lossy(&path).into_owned();
             (format!("{path}{}", found.within), found.location.offset)
         })
         .collect()

@@ -17,7 +17,7 @@ use super::credentials::Account;
 use super::notes::{self, Notes};
 use super::retry::{Backoff, Fault, Gates, Tries};
 use super::transport::{self, Answer, Document, Request, Transport};
-use crate::limits::Limits;
+use crate::limits::{LimitHit, Limits};
 use crate::oci::{Digest, Hasher, Reference};
 use crate::source::SourceError;
 
@@ -25,8 +25,7 @@ use crate::source::SourceError;
 /// as [`Limits::names`].
 const MAX_PAGES: usize = 10_000;
 
-/// Pages of a list of referrers, which are kept until all are read; with the manifests that one page holds, that is
-/// more than any image has.
+/// Pages of a list of referrers, each of which takes a request. [`Limits::referrers_bytes`] bounds what they hold.
 const MAX_REFERRERS_PAGES: usize = 1000;
 
 /// Names to ask for on a page of a list. Registries that allow fewer give fewer.
@@ -300,8 +299,14 @@ impl Client {
     /// where the registry has none. *Source*: distribution-spec, "Listing Referrers" and "Unavailable Referrers API".
     pub(super) async fn referrers(&self, digest: &Digest, cap: u64) -> Result<Vec<Vec<u8>>, SourceError> {
         let first = Wanted::Referrers(digest.clone());
-        let mut pages = Vec::new();
+        let mut pages: Vec<Vec<u8>> = Vec::new();
+        let mut room = self.limits.referrers_bytes;
         let read = self.pages(&first, cap, |page| {
+            let left = room.checked_sub(page.len() as u64);
+            room = left.ok_or_else(|| SourceError::Limit {
+                what: first.to_string(),
+                limit: LimitHit::Document,
+            })?;
             pages.push(page);
             Ok(())
         });
