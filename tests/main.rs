@@ -16,6 +16,8 @@ mod decode;
 /// Images of a local engine.
 #[cfg(unix)]
 mod engine;
+/// Uploads to code scanning.
+mod github;
 /// Secrets that stand encoded.
 mod hidden_text;
 /// Who may import whom.
