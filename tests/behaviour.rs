@@ -835,6 +835,7 @@ mod output {
                 "rules",
                 "scan",
                 "show",
+                "upload",
                 "help"
             ],
             "each has its help here"

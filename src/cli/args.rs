@@ -97,8 +97,8 @@ pub(super) struct ScanArgs {
     #[arg(required = true, value_name = "TARGET")]
     pub(super) targets: Vec<String>,
 
-    /// Write a report: human, json, jsonl or sarif, to standard output or a file; `sarif=DIR/` writes one per image. May be
-    /// given several times. Without it: human to standard output.
+    /// Write a report: gitlab, html, human, json, jsonl, junit, markdown or sarif, to standard output or a file; `sarif=DIR/`
+    /// writes one per image. May be given several times. Without it: human to standard output.
     #[arg(long, short, value_name = "FORMAT[=FILE]", help_heading = "Report")]
     pub(super) format: Vec<String>,
     /// Upload a SARIF report of each image to GitHub code scanning, as `layersift upload` does.
