@@ -23,7 +23,7 @@ const MARGIN: usize = 12;
 
 /// The room that so many lines take at the right of the layers, in pixels.
 pub(super) fn room(lanes: usize) -> usize {
-    MARGIN + lanes * LANE
+    MARGIN + lanes * LANE + 8
 }
 
 /// One line: a finding, from a row to a row.
@@ -62,8 +62,9 @@ pub(super) fn draw(page: &mut Page, report: &Report, index: usize, image: &Image
             .digest
             .as_ref()
             .map_or(String::new(), |digest| digest.to_string());
+        let entries = if layer.entries == 1 { "entry" } else { "entries" };
         let what = format!(
-            "{} entries, {}",
+            "{} {entries}, {}",
             layer.entries,
             digest.get(..19).unwrap_or_default()
         );
@@ -152,7 +153,7 @@ fn lines(page: &mut Page, lanes: &[Lane], tops: &[usize]) {
         _ => 0,
     };
     for (lane, place) in lanes.iter().zip(0..) {
-        let x = 12 + place * LANE;
+        let x = 20 + place * LANE;
         let (from, to) = (middle(lane.from), middle(lane.to));
         page.raw("<a href=\"#f")
             .number(lane.number)
