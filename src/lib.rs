@@ -35,6 +35,7 @@
 //! | [`scan`] | targets into a report | all of the above |
 //! | [`policy`] | a report into a verdict | finding oci, rule ids, text |
 //! | [`report`] | a report into text, JSON, SARIF | finding oci policy text, rule notes |
+//! | [`github`] | a SARIF file into alerts of code scanning | source text |
 //! | [`cli`] | arguments into an exit code | everything |
 //!
 //! A test reads the imports and holds every module to this table.
@@ -71,6 +72,7 @@ pub mod cli;
 pub mod content;
 pub mod engine;
 pub mod finding;
+pub mod github;
 pub mod layer;
 pub mod limits;
 pub mod oci;

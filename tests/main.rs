@@ -22,6 +22,8 @@ mod fuzz_bodies;
 mod git_history;
 /// What hostile images must not bring about, and the table that says which test stands for which hazard.
 mod hazards;
+/// Uploads to code scanning.
+mod github;
 /// Secrets that stand encoded.
 mod hidden_text;
 /// Key stores as tools write them.

@@ -5,7 +5,9 @@
 )]
 
 mod fixture;
+mod html;
 mod human;
+mod interchange;
 mod json;
 mod policy;
 mod properties;
@@ -61,6 +63,9 @@ fn every_format_matches_its_golden_file() {
         ("json", "sample.json"),
         ("jsonl", "sample.jsonl"),
         ("sarif", "sample.sarif"),
+        ("gitlab", "sample.gitlab.json"),
+        ("junit", "sample.junit.xml"),
+        ("markdown", "sample.md"),
     ] {
         assert_golden(file, &written(format, &fixture::sample(), Reveal::Redacted));
     }

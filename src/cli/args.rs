@@ -46,6 +46,8 @@ pub(super) enum Command {
     Scan(Box<ScanArgs>),
     /// Show one finding of a JSON report.
     Show(ShowArgs),
+    /// Upload a SARIF report to GitHub code scanning, and wait until it is read.
+    Upload(UploadArgs),
 }
 
 /// What all commands have.
@@ -83,7 +85,7 @@ Targets:
 Exit codes:
   0  everything was scanned, and nothing is at or above the thresholds
   1  findings
-  2  usage or configuration, or a report could not be written
+  2  usage or configuration, or a report could not be written or uploaded
   3  no target was found or could be read
   4  something was not scanned or not verified; no findings so far
   5  something was not scanned or not verified, and there are findings
@@ -96,10 +98,13 @@ pub(super) struct ScanArgs {
     #[arg(required = true, value_name = "TARGET")]
     pub(super) targets: Vec<String>,
 
-    /// Write a report: human, json, jsonl or sarif, to standard output or a file; `sarif=DIR/` writes one per image. May be
-    /// given several times. Without it: human to standard output.
+    /// Write a report: gitlab, html, human, json, jsonl, junit, markdown or sarif, to standard output or a file; `sarif=DIR/`
+    /// writes one per image. May be given several times. Without it: human to standard output.
     #[arg(long, short, value_name = "FORMAT[=FILE]", help_heading = "Report")]
     pub(super) format: Vec<String>,
+    /// Upload a SARIF report of each image to GitHub code scanning, as `layersift upload` does.
+    #[arg(long, help_heading = "Report")]
+    pub(super) upload: bool,
     /// Show secrets as they are. Files are then readable by their owner only.
     #[arg(long, help_heading = "Report")]
     pub(super) show_secrets: bool,
@@ -157,6 +162,9 @@ pub(super) struct ScanArgs {
 
     #[command(flatten)]
     pub(super) registry: RegistryArgs,
+
+    #[command(flatten)]
+    pub(super) github: GithubArgs,
 
     /// Take options from this TOML file; those of the command line win.
     #[arg(long, value_name = "FILE", help_heading = "Run")]
@@ -362,6 +370,66 @@ pub(super) struct ShowArgs {
     /// A report of `--format json` or `jsonl`.
     #[arg(long = "in", value_name = "REPORT")]
     pub(super) report: PathBuf,
+}
+
+const UPLOAD_HELP: &str = "\
+Environment:
+  GH_TOKEN, GITHUB_TOKEN  the access token; the first that is set is used. It needs
+                          `security-events: write` in Actions, the scope `security_events` (or
+                          `public_repo` for public repositories), or, fine-grained, `Code scanning
+                          alerts: write`. There is no option for it: others could read it there
+  GITHUB_API_URL          the API of GitHub Enterprise Server, https://HOST/api/v3
+  GITHUB_REPOSITORY, GITHUB_SHA, GITHUB_REF, GITHUB_WORKSPACE
+                          set by GitHub Actions; without them git is asked
+
+A file whose scan did not finish (`executionSuccessful` is false) is noted by GitHub as a failed
+scan: its results do not become alerts, and no alert is closed.
+
+Exit codes:
+  0  GitHub has read the file
+  2  usage, no token, or no file that GitHub takes
+  3  GitHub was not reached, or did not take the file
+  4  GitHub has the file, and has not read it yet or notes that its scan did not finish";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = UPLOAD_HELP)]
+pub(super) struct UploadArgs {
+    /// A SARIF file, of layersift or another tool.
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) github: GithubArgs,
+    /// Trust the certificates in this PEM file besides the system's. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca_cert: Vec<PathBuf>,
+}
+
+/// What an upload to GitHub is about.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Upload")]
+pub(super) struct GithubArgs {
+    /// The repository the alerts are for [default: GITHUB_REPOSITORY, or git's `origin`].
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub(super) github_repository: Option<String>,
+    /// The commit the image was built from [default: GITHUB_SHA, or git's HEAD].
+    #[arg(long, value_name = "SHA", requires = "reference")]
+    pub(super) commit: Option<String>,
+    /// Its branch, tag or pull request, as `refs/heads/main` [default: GITHUB_REF, or git's HEAD].
+    #[arg(long = "ref", id = "reference", value_name = "REF", requires = "commit")]
+    pub(super) reference: Option<String>,
+    /// The folder that absolute paths of the file are made relative to [default: GITHUB_WORKSPACE].
+    #[arg(long, value_name = "DIR")]
+    pub(super) checkout: Option<PathBuf>,
+    /// Wait this long until GitHub has read the file; `0s` does not wait [default: 3m].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) wait: Option<Duration>,
+}
+
+impl GithubArgs {
+    /// Whether anything of it was given.
+    pub(super) fn is_given(&self) -> bool {
+        let texts = [&self.github_repository, &self.commit, &self.reference];
+        texts.into_iter().any(Option::is_some) || self.checkout.is_some() || self.wait.is_some()
+    }
 }
 
 /// A mirror of a registry, `HOST=URL`.

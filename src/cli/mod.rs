@@ -16,6 +16,7 @@ mod progress;
 mod rules;
 mod scan;
 pub mod show;
+mod upload;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Rules(rules) => rules::run(&rules, &messages),
         Command::Scan(scan) => scan::run(*scan, &args.output, &messages),
         Command::Show(show) => show::run(&show, &args.output),
+        Command::Upload(upload) => upload::run(&upload, &messages),
     };
     match result {
         Ok(exit) => exit.into(),

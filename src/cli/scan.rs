@@ -14,6 +14,7 @@ use super::interrupt::Interrupt;
 use super::login;
 use super::messages::{Messages, colored};
 use super::progress::Bars;
+use super::upload::Uploader;
 use crate::finding::{Fingerprinter, Report, Reveal};
 use crate::limits::Limits;
 use crate::oci::PlatformSelector;
@@ -40,6 +41,14 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
         Reveal::Redacted
     };
     let mut sinks = sinks(&args.format, reveal)?;
+    if args.github.is_given() && !args.upload {
+        bail!("`--github-repository`, `--commit`, `--ref`, `--checkout` and `--wait` are for `--upload`");
+    }
+    // That it cannot be uploaded is better told before the scan than after it.
+    let uploader = match args.upload {
+        true => Some(Uploader::new(&args.github, &args.registry.ca_cert)?),
+        false => None,
+    };
     let interrupt = Interrupt::default();
     let mut limits = Limits::default();
     for setting in &args.limit {
@@ -103,6 +112,14 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
                 is_lost = true;
             }
         }
+    }
+    if let Some(uploader) = uploader.filter(|_| interrupt.signal().is_none()) {
+        let settings = Settings {
+            rules: &notes,
+            width: PLAIN_WIDTH,
+            colour: false,
+        };
+        is_lost |= !uploader.upload(&report, &verdict, settings, messages);
     }
     if is_lost {
         return Ok(Exit::Usage);

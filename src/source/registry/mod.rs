@@ -33,6 +33,8 @@ pub use inventory::{Helper, Inventory, Proxy, inventory};
 pub use list::{Listing, repositories, tags};
 pub use retry::Backoff;
 pub use tls::TrustedRoots;
+pub(crate) use tls::configuration as tls;
+pub(crate) use transport::describe as without_url;
 
 use std::io::Read;
 use std::path::PathBuf;
