@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use crate::engine::Scratch;
 use crate::finding::{
-    Counters, Coverage, EntryFacts, Finding, Fingerprint, ImageSummary, LayerSummary, Occurrence, Origin,
-    Report, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
+    BuildFacts, Counters, Coverage, EntryFacts, Finding, Fingerprint, ImageSummary, LayerSummary, Occurrence,
+    Origin, Report, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
 };
+use crate::layer::owner::ContentDigest;
 use crate::layer::{LayerRecord, Severeness};
-use crate::oci::{BlobKey, Image, Layer, Reference};
+use crate::oci::{BlobKey, Image, Layer, Provenance, Reference};
 use crate::resolve;
 use crate::rules::{Confidence, Evidence, Rule, SecretKind, Severity};
 use crate::source::SourceError;
@@ -146,6 +147,7 @@ impl<'s> Assembler<'s> {
         let metadata = self.texts.of_image(image);
         self.count_text(&metadata);
         let mut attested = Vec::new();
+        let mut provenances = Vec::new();
         for attestation in &image.attestations {
             let place = format!("attestation {}", attestation.descriptor.digest);
             match (
@@ -171,6 +173,7 @@ impl<'s> Assembler<'s> {
                         .of_attestation(bytes, attestation.predicate_type.as_deref());
                     self.count_text(&searched);
                     attested.push(searched);
+                    provenances.extend(Provenance::parse_all(bytes).unwrap_or_default());
                 }
                 (None, unread) => {
                     let detail =
@@ -205,6 +208,11 @@ impl<'s> Assembler<'s> {
             artifact_type: image.artifact_type.clone(),
             created: image.config.created.clone(),
             layers: summaries,
+            build: BuildFacts {
+                history: image.config.history.clone(),
+                provenances,
+            },
+            dockerfile: None,
             complete: true,
         });
     }
@@ -232,6 +240,7 @@ impl<'s> Assembler<'s> {
             entries: 0,
             created_by: history.and_then(|history| history.created_by.clone()),
             created: history.and_then(|history| history.created.clone()),
+            made_by: None,
             verification: Verification::Unverified,
             findings: Vec::new(),
             hides: Vec::new(),
@@ -689,6 +698,10 @@ fn sightings<'r>(
                         gid: row.gid,
                         mtime: row.mtime,
                         size: row.size,
+                        sha256: found
+                            .entry
+                            .and_then(|entry| record.contents.get(&entry))
+                            .map(ContentDigest::sha256),
                     };
                     let path = Lossless(row.path.to_vec());
                     let life = found.entry.and_then(|entry| lives.get(&(index, entry)));

@@ -352,6 +352,7 @@ fn results_beyond_githubs_limit_are_cut_from_the_least_severe_and_counted() {
                 confidence: Confidence::High,
                 class: None,
                 verification: layersift::finding::Verification::Verified,
+                made_by: None,
             };
             let severity = severities[(index % 2) as usize];
             fixture::finding(
