@@ -8,15 +8,18 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 
 use super::args::{OutputArgs, ScanArgs};
+use super::checkout;
 use super::config;
 use super::exit::Exit;
 use super::interrupt::Interrupt;
 use super::login;
 use super::messages::{Messages, colored};
 use super::progress::Bars;
+use crate::dockerfile;
 use crate::finding::{Fingerprinter, Report, Reveal};
 use crate::oci::PlatformSelector;
 use crate::policy::{Policy, Verdict};
+use crate::report::sarif::{self, Standing};
 use crate::report::{self, Format, Output, Settings};
 use crate::rules::{LoadError, Rule, RuleId, RuleSet};
 use crate::scan::{Scan, Target};
@@ -39,6 +42,8 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
         Reveal::Redacted
     };
     let mut sinks = sinks(&args.format, reveal)?;
+    let known = checkout::known(&args)?;
+    let standing = checkout::standing(&args);
     let interrupt = Interrupt::default();
     let options = open_options(&args, &interrupt)?;
     interrupt.watch_signals().context("cannot watch for signals")?;
@@ -75,8 +80,15 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
     if let Some(bars) = &bars {
         bars.finish();
     }
-    let (report, verdict) = policy.judge(report?);
+    let mut report = report?;
+    let located = dockerfile::locate(&mut report, &known);
+    let (report, verdict) = policy.judge(report);
     tell_failures(&report, messages);
+    checkout::tell(&report, &known, &located, messages);
+    if sinks.iter().any(|(format, _)| format.name == "sarif") && args.category.is_none() {
+        tell_nameless(&report, messages);
+    }
+    let tracked = (standing == Standing::File).then(|| checkout::tracked(&report));
     let notes = report::notes(&rules);
     let mut is_lost = false;
     for (format, sink) in &mut sinks {
@@ -84,6 +96,11 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
             rules: &notes,
             width: terminal_width(),
             colour: colored(output.color, std::io::stdout().is_terminal()),
+            sarif: sarif::Options {
+                standing,
+                category: args.category.as_deref(),
+                tracked: tracked.as_ref(),
+            },
         };
         let written = (format.reporter)(settings).write(&report, &verdict, reveal, sink);
         match written {
@@ -139,6 +156,21 @@ fn tell_failures(report: &Report, messages: &Messages) {
     }
     if report.interrupted {
         messages.warning("the scan was ended before everything was read: the report is partial");
+    }
+}
+
+/// Alerts of an image without a name would be taken for those of the next one.
+fn tell_nameless(report: &Report, messages: &Messages) {
+    for target in &report.targets {
+        let is_hex = |name: &str| name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let name = target.repository.trim_start_matches("sha256:");
+        if target.failure.is_none() && (name == target.source || is_hex(name)) {
+            messages.warning(format!(
+                "`{}` has no name that stays: in code scanning its alerts replace those of any other such image",
+                target.name
+            ));
+            messages.hint("name it with `--repository` or `--category`");
+        }
     }
 }
 

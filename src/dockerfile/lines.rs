@@ -1,7 +1,7 @@
 //! What a provenance says of lines, for the layers of one image and the Dockerfile of a checkout. Believes a provenance only
 //! as far as its digests are those of the image.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::finding::{Certainty, MadeBy};
 use crate::oci::{BuildStep, Digest, Provenance};
@@ -44,30 +44,19 @@ struct Owner<'a> {
 }
 
 /// Which step made which layer. *Source*: BuildKit's provenance: a chain is base to step, so the last layer is the step's
-/// own, unless an input ends with it too.
+/// own, unless a step before has it already. `COPY --link` makes its layer apart and merges it in a step of the same lines.
 fn owners(provenance: &Provenance) -> HashMap<&Digest, Owner<'_>> {
     let mut owners: HashMap<&Digest, Owner<'_>> = HashMap::new();
-    let ends: HashMap<&str, HashSet<&Digest>> = (provenance.steps.iter())
-        .map(|step| {
-            (
-                step.id.as_str(),
-                step.chains.iter().filter_map(|chain| chain.last()).collect(),
-            )
-        })
-        .collect();
-    for step in &provenance.steps {
-        let is_base = step.inputs.is_empty();
-        for chain in &step.chains {
-            let own = if is_base { 0 } else { chain.len().saturating_sub(1) };
-            for digest in &chain[own..] {
-                let is_passed_on = step.inputs.iter().any(|input| {
-                    let id = input.split(':').next().unwrap_or_default();
-                    ends.get(id).is_some_and(|ends| ends.contains(digest))
-                });
-                if !is_passed_on && !step.lines.is_empty() {
-                    owners.entry(digest).or_insert(Owner { step, is_base });
-                }
-            }
+    let (sources, made): (Vec<&BuildStep>, Vec<&BuildStep>) =
+        provenance.steps.iter().partition(|step| step.is_source);
+    for step in sources {
+        for digest in step.chains.iter().flatten() {
+            owners.entry(digest).or_insert(Owner { step, is_base: true });
+        }
+    }
+    for step in made.into_iter().filter(|step| !step.lines.is_empty()) {
+        for digest in step.chains.iter().filter_map(|chain| chain.last()) {
+            owners.entry(digest).or_insert(Owner { step, is_base: false });
         }
     }
     owners

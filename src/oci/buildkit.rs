@@ -32,6 +32,8 @@ pub struct SourceFile {
 pub struct BuildStep {
     /// Its name: `step4`.
     pub id: String,
+    /// Whether it fetches something: a base image, the context.
+    pub is_source: bool,
     /// The steps whose results it takes, as `step1:0`.
     pub inputs: Vec<String>,
     /// Where the instruction stands, each a place in [`Provenance::sources`] with the first and the last line, from 1.
@@ -123,9 +125,12 @@ fn statement(json: &Json, all: &mut Vec<Provenance>) {
         let Some(id) = last(step, &["id"]).and_then(Json::text) else {
             continue;
         };
+        // Both spellings were seen: with the name of the kind, and without.
+        let source = last(step, &["op", "Op", "source"]).or_else(|| last(step, &["op", "source"]));
         let inputs = last(step, &["inputs"]).map(Json::items).unwrap_or_default();
         provenance.steps.push(BuildStep {
             id: id.to_owned(),
+            is_source: source.is_some(),
             inputs: inputs.iter().filter_map(Json::text).map(str::to_owned).collect(),
             lines: lines(locations.and_then(|all| last(all, &[id]))),
             chains: Vec::new(),

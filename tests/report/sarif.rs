@@ -192,6 +192,7 @@ fn a_divided_sink_gets_a_file_per_image_with_one_run_each() {
         rules: &rules,
         width: 80,
         colour: false,
+        sarif: Default::default(),
     };
     let mut buffer = Buffer {
         divided: true,

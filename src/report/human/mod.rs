@@ -253,6 +253,15 @@ fn write_occurrence(
         (_, None) => ("added by", "an unknown layer".to_owned()),
     };
     page.labelled(4, LABEL, label, &[(Ink::Plain, &text)]);
+    // What the layer does not tell already: of variables and labels, and of one instruction of several.
+    let ordinal = occurrence.origin.layer();
+    let of_layer = image.and_then(|image| image.layers.iter().find(|layer| Some(layer.ordinal) == ordinal));
+    if let Some(instruction) = &occurrence.instruction
+        && of_layer.is_none_or(|layer| layer.instruction.as_ref() != Some(instruction))
+    {
+        let text = format!("{} {}", escape(&instruction.keyword), instruction.place());
+        page.labelled(4, LABEL, "written in", &[(Ink::Plain, &text)]);
+    }
     let (label, ink, text) = fate(image, occurrence);
     page.labelled(4, LABEL, label, &[(ink, &text)]);
     if let wire::Origin::File {
@@ -372,18 +381,20 @@ fn fate(image: Option<&wire::Image>, occurrence: &wire::Occurrence) -> (&'static
     }
 }
 
-/// ``layer 3 `COPY a /b` ``.
+/// ``layer 3 `COPY a /b`, Dockerfile:12``.
 fn layer_name(image: Option<&wire::Image>, ordinal: usize) -> String {
-    let created_by = image
-        .and_then(|image| image.layers.iter().find(|layer| layer.ordinal == ordinal))
-        .and_then(|layer| layer.created_by.as_deref());
-    match created_by {
+    let layer = image.and_then(|image| image.layers.iter().find(|layer| layer.ordinal == ordinal));
+    let mut name = match layer.and_then(|layer| layer.created_by.as_deref()) {
         Some(created_by) => format!(
             "layer {ordinal} `{}`",
             page::fit(&instruction(created_by), MOST_INSTRUCTION)
         ),
         None => format!("layer {ordinal}"),
+    };
+    if let Some(instruction) = layer.and_then(|layer| layer.instruction.as_ref()) {
+        name.push_str(&format!(", {}", instruction.place()));
     }
+    name
 }
 
 fn at(place: &str, location: &wire::Location) -> String {
