@@ -20,6 +20,9 @@ mod engine;
 mod hidden_text;
 /// Who may import whom.
 mod layering;
+/// Alerts on the lines of a Dockerfile.
+#[cfg(unix)]
+mod lines;
 /// Archives inside layers, and archives in those.
 mod nested;
 /// How much of what is planted is found.

@@ -6,6 +6,7 @@
 //! [`Certainty`](crate::finding::Certainty).
 
 mod align;
+mod documents;
 mod history;
 mod lines;
 mod parse;

@@ -2,11 +2,13 @@
 //! [`super::words`].
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use parse_dockerfile as parser;
 
 use crate::finding::Instruction;
 
+use super::documents::masked;
 use super::words::{Pattern, Variables, fold, fold_command};
 
 /// Why a Dockerfile cannot be used.
@@ -99,7 +101,8 @@ impl Source {
             return Err(ParseError::TooLarge { bytes: text.len() });
         }
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let parsed = parser::parse(text).map_err(|error| ParseError::Syntax {
+        let (masked, documents) = masked(text);
+        let parsed = parser::parse(&masked).map_err(|error| ParseError::Syntax {
             line: error.line(),
             column: error.column(),
             reason: reason(&error),
@@ -111,7 +114,10 @@ impl Source {
         let instructions = (parsed.instructions.iter().enumerate())
             .map(|(index, instruction)| {
                 let next = starts.get(index + 1).copied().unwrap_or(text.len());
-                described(text, &lines, keyword(instruction), starts[index], next)
+                let documents = documents
+                    .iter()
+                    .find(|documents| (starts[index]..next).contains(&documents.start));
+                described(text, &lines, keyword(instruction), starts[index]..next, documents)
             })
             .collect();
         let mut source = Self {
@@ -122,6 +128,7 @@ impl Source {
             stages: Vec::new(),
         };
         source.read_stages(&parsed.instructions, escape);
+        source.add_documents(&documents, &starts);
         Ok(source)
     }
 
@@ -161,6 +168,24 @@ impl Source {
         }
     }
 
+    /// Histories have a command with its documents behind it.
+    fn add_documents(&mut self, documents: &[Range<usize>], starts: &[usize]) {
+        for document in documents {
+            let Some(instruction) = starts.iter().rposition(|start| *start < document.start) else {
+                continue;
+            };
+            let text = fold(self.text.get(document.clone()).unwrap_or_default());
+            let steps = self.stages.iter_mut().flat_map(|stage| &mut stage.steps);
+            for step in steps.filter(|step| step.instruction == instruction) {
+                if let Form::Run(commands) = &mut step.made {
+                    commands
+                        .iter_mut()
+                        .for_each(|command| command.push_str(&format!(" {text}")));
+                }
+            }
+        }
+    }
+
     /// The steps whose results an image of this stage has, those of the stages it continues first, and the `FROM` that
     /// brings the base.
     pub(super) fn chain(&self, stage: usize) -> (usize, bool, Vec<&Step>) {
@@ -185,7 +210,8 @@ impl Source {
 
     /// For each instruction the one of `other` with the same text, where there are as many of it in both.
     pub(super) fn counterparts(&self, other: &Source) -> Vec<Option<usize>> {
-        let mut places: BTreeMap<(&str, String), (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+        type Places = (Vec<usize>, Vec<usize>);
+        let mut places: BTreeMap<(&str, String), Places> = BTreeMap::new();
         let key = |instruction: &Instruction| fold(&instruction.text);
         for (index, instruction) in self.instructions.iter().enumerate() {
             places
@@ -214,11 +240,11 @@ impl Source {
     }
 }
 
-/// The parser's message, without the place, which is told apart.
+/// The parser's message, without the place, which is told apart, and without the words of the file it quotes.
 fn reason(error: &parser::Error) -> String {
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();
-    crate::text::escape(text.as_bytes())
+    crate::text::escape(text.split('\'').next().unwrap_or_default().trim().as_bytes())
 }
 
 /// Where lines begin.
@@ -241,17 +267,26 @@ impl LineStarts {
     }
 }
 
-/// An instruction goes up to the next one, without the blank lines and comments between.
-fn described(text: &str, lines: &LineStarts, keyword: &str, start: usize, next: usize) -> Instruction {
+/// An instruction goes up to the next one, without the blank lines and comments between; `documents` are its own.
+fn described(
+    text: &str,
+    lines: &LineStarts,
+    keyword: &str,
+    span: Range<usize>,
+    documents: Option<&Range<usize>>,
+) -> Instruction {
+    let (start, next) = (span.start, span.end);
     let mut end = start;
     let mut at = start;
-    for line in text[start..next].split_inclusive('\n') {
+    for line in text[span].split_inclusive('\n') {
         let trimmed = line.trim();
-        if at == start || !(trimmed.is_empty() || trimmed.starts_with('#')) {
+        let is_document = documents.is_some_and(|documents| documents.contains(&at));
+        if at == start || is_document || !(trimmed.is_empty() || trimmed.starts_with('#')) {
             end = at + line.trim_end().len();
         }
         at += line.len();
     }
+    let end = end.min(next);
     let ((first_line, first_column), (last_line, end_column)) =
         (lines.position(text, start), lines.position(text, end));
     Instruction {
@@ -294,7 +329,11 @@ fn form(instruction: &parser::Instruction<'_>, variables: &mut Variables) -> For
             let absolute = variables.absolute(&workdir.arguments.value);
             variables.enter(&absolute);
             Form::Other {
-                texts: vec![written, absolute],
+                texts: vec![
+                    written,
+                    absolute,
+                    Pattern::literal(&fold(&workdir.arguments.value)),
+                ],
                 names: Vec::new(),
             }
         }
@@ -346,7 +385,8 @@ fn commands(run: &parser::RunInstruction<'_>) -> Vec<String> {
     match &run.arguments {
         parser::Command::Exec(words) => {
             let words: Vec<&str> = words.value.iter().map(|word| &*word.value).collect();
-            vec![fold(&words.join(" "))]
+            // buildah keeps the list as it is written.
+            vec![fold(&words.join(" ")), fold(&format!("[{}]", words.join(", ")))]
         }
         parser::Command::Shell(command) => {
             let mut texts = vec![fold_command(command.value)];
@@ -481,6 +521,16 @@ mod tests {
         ];
         let expected = expected.map(|(keyword, first, last)| (keyword.to_owned(), first, last));
         assert_eq!(lines(text), expected);
+    }
+
+    #[test]
+    fn a_document_inside_of_a_command_belongs_to_it() {
+        let text = "FROM a\nRUN cat <<E > /x\n# no\nCOPY a b\n\nE\n# note\nCMD x\n";
+        let expected = [("FROM", 1, 1), ("RUN", 2, 6), ("CMD", 8, 8)];
+        assert_eq!(
+            lines(text),
+            expected.map(|(k, first, last)| (k.to_owned(), first, last))
+        );
     }
 
     #[test]

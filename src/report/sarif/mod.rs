@@ -129,7 +129,7 @@ fn subjects<'a>(report: &'a Report, category: Option<&'a str>) -> Vec<Subject<'a
                 target,
                 image,
                 slug,
-                category: category.map(str::to_owned),
+                category: category.map(|name| name.trim_matches('/').to_owned()),
             });
         }
     }
