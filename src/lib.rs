@@ -33,6 +33,7 @@
 //! | [`finding`] | plain values: what a run returns | oci limits text, rule ids |
 //! | [`resolve`] | path tables into the life of each file | finding layer tar |
 //! | [`scan`] | targets into a report | all of the above |
+//! | [`dockerfile`] | history or provenance into the lines of a Dockerfile | oci finding text |
 //! | [`policy`] | a report into a verdict | finding oci, rule ids, text |
 //! | [`report`] | a report into text, JSON, SARIF | finding oci policy text, rule notes |
 //! | [`github`] | a SARIF file into alerts of code scanning | source text |
@@ -70,6 +71,7 @@
 
 pub mod cli;
 pub mod content;
+pub mod dockerfile;
 pub mod engine;
 pub mod finding;
 pub mod github;

@@ -29,7 +29,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "resolve",
         ],
     ),
-    ("dockerfile", &["oci", "finding"]),
+    ("dockerfile", &["oci", "finding", "text"]),
     // Of rules, the ids and grades it compares with.
     ("policy", &["finding", "oci", "rules", "text"]),
     ("report", &["finding", "oci", "policy", "text", "rules"]),

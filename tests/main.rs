@@ -20,16 +20,19 @@ mod engine;
 mod fuzz_bodies;
 /// Git history inside layers.
 mod git_history;
-/// What hostile images must not bring about, and the table that says which test stands for which hazard.
-mod hazards;
 /// Uploads to code scanning.
 mod github;
+/// What hostile images must not bring about, and the table that says which test stands for which hazard.
+mod hazards;
 /// Secrets that stand encoded.
 mod hidden_text;
 /// Key stores as tools write them.
 mod key_stores;
 /// Who may import whom.
 mod layering;
+/// Alerts on the lines of a Dockerfile.
+#[cfg(unix)]
+mod lines;
 /// Archives inside layers, and archives in those.
 mod nested;
 /// How much of what is planted is found.

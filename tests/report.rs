@@ -27,6 +27,7 @@ fn written(name: &str, report: &Report, reveal: Reveal) -> Vec<u8> {
         rules: &rules,
         width: 100,
         colour: false,
+        sarif: Default::default(),
     };
     (format(name).unwrap().reporter)(settings)
         .write(&report, &verdict, reveal, &mut buffer)

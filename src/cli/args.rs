@@ -71,6 +71,23 @@ pub(super) enum ColorChoice {
     Never,
 }
 
+/// Where SARIF puts results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SarifLocation {
+    Dockerfile,
+    File,
+    Image,
+}
+
+impl std::str::FromStr for SarifLocation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        <Self as ValueEnum>::from_str(text, false)
+            .map_err(|_| "expected dockerfile, file or image".to_owned())
+    }
+}
+
 const SCAN_HELP: &str = "\
 Targets:
   alpine:3.20, ghcr.io/acme/app@sha256:…  an image of the engine here (Docker, Podman), or else
@@ -115,6 +132,23 @@ pub(super) struct ScanArgs {
     /// LAYERSIFT_FINGERPRINT_KEY holds the key itself.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(super) fingerprint_key_file: Option<PathBuf>,
+
+    /// Say which lines of this Dockerfile brought a secret and which only hide it. Without it: the Dockerfile of the git work
+    /// tree, if there is just one and the image was built from it.
+    #[arg(long, value_name = "FILE", help_heading = "Dockerfile")]
+    pub(super) dockerfile: Option<PathBuf>,
+    /// Take the lines from this provenance of BuildKit (`mode=max`), or from a file of `docker buildx build --metadata-file`.
+    /// May be given several times. Without it: from what is attached to the image, or else from its history.
+    #[arg(long, value_name = "FILE", help_heading = "Dockerfile")]
+    pub(super) provenance: Vec<PathBuf>,
+    /// Where SARIF puts results: at the instruction of the Dockerfile, at the tracked file of the same content (or else the
+    /// instruction), or at the path in the image [default: dockerfile with --dockerfile, or else image]. Keep it the same for
+    /// a category.
+    #[arg(long, value_name = "WHERE", help_heading = "Dockerfile")]
+    pub(super) sarif_location: Option<SarifLocation>,
+    /// Upload SARIF under this category instead of `layersift/REPOSITORY/PLATFORM`. Of several images each adds its platform.
+    #[arg(long, value_name = "NAME", help_heading = "Dockerfile")]
+    pub(super) category: Option<String>,
 
     /// Where images without a prefix are: engine, registry. Without it: an engine on this machine that has the image, or else
     /// its registry.

@@ -3,6 +3,7 @@
 
 mod args;
 mod cat;
+mod checkout;
 mod completions;
 mod config;
 mod doctor;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 
 use super::args::{OutputArgs, ScanArgs};
+use super::checkout;
 use super::config;
 use super::exit::Exit;
 use super::interrupt::Interrupt;
@@ -15,10 +16,12 @@ use super::login;
 use super::messages::{Messages, colored};
 use super::progress::Bars;
 use super::upload::Uploader;
+use crate::dockerfile;
 use crate::finding::{Fingerprinter, Report, Reveal};
 use crate::limits::Limits;
 use crate::oci::PlatformSelector;
 use crate::policy::{Policy, Verdict};
+use crate::report::sarif::{self, Standing};
 use crate::report::{self, Format, Output, Settings};
 use crate::rules::{LoadError, Rule, RuleId, RuleSet};
 use crate::scan::{Scan, Target};
@@ -49,6 +52,8 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
         true => Some(Uploader::new(&args.github, &args.registry.ca_cert)?),
         false => None,
     };
+    let known = checkout::known(&args)?;
+    let standing = checkout::standing(&args);
     let interrupt = Interrupt::default();
     let mut limits = Limits::default();
     for setting in &args.limit {
@@ -90,8 +95,20 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
     if let Some(bars) = &bars {
         bars.finish();
     }
-    let (report, verdict) = policy.judge(report?);
+    let mut report = report?;
+    let located = dockerfile::locate(&mut report, &known);
+    let (report, verdict) = policy.judge(report);
     tell_failures(&report, messages);
+    checkout::tell(&report, &known, &located, messages);
+    if sinks.iter().any(|(format, _)| format.name == "sarif") && args.category.is_none() {
+        tell_nameless(&report, messages);
+    }
+    let tracked = (standing == Standing::File).then(|| checkout::tracked(&report));
+    let placing = sarif::Options {
+        standing,
+        category: args.category.as_deref(),
+        tracked: tracked.as_ref(),
+    };
     let notes = report::notes(&rules);
     let mut is_lost = false;
     for (format, sink) in &mut sinks {
@@ -99,6 +116,7 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
             rules: &notes,
             width: terminal_width(),
             colour: colored(output.color, std::io::stdout().is_terminal()),
+            sarif: placing,
         };
         let written = (format.reporter)(settings).write(&report, &verdict, reveal, sink);
         match written {
@@ -118,6 +136,7 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
             rules: &notes,
             width: PLAIN_WIDTH,
             colour: false,
+            sarif: placing,
         };
         is_lost |= !uploader.upload(&report, &verdict, settings, messages);
     }
@@ -162,6 +181,21 @@ fn tell_failures(report: &Report, messages: &Messages) {
     }
     if report.interrupted {
         messages.warning("the scan was ended before everything was read: the report is partial");
+    }
+}
+
+/// Alerts of an image without a name would be taken for those of the next one.
+fn tell_nameless(report: &Report, messages: &Messages) {
+    for target in &report.targets {
+        let is_hex = |name: &str| name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let name = target.repository.trim_start_matches("sha256:");
+        if target.failure.is_none() && (name == target.source || is_hex(name)) {
+            messages.warning(format!(
+                "`{}` has no name that stays: in code scanning its alerts replace those of any other such image",
+                target.name
+            ));
+            messages.hint("name it with `--repository` or `--category`");
+        }
     }
 }
 

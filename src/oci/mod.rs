@@ -1,5 +1,6 @@
 //! The documents of image-spec and distribution-spec as typed values. No I/O happens here.
 
+mod buildkit;
 mod config;
 mod descriptor;
 mod digest;
@@ -13,6 +14,7 @@ mod provenance;
 mod reference;
 mod saved;
 
+pub use buildkit::{BuildStep, Provenance, SourceFile};
 pub use config::{ConfigField, History, ImageConfig};
 pub use descriptor::{Annotations, Descriptor};
 pub use digest::{Algorithm, DiffId, Digest, DigestError, Hasher, ImageId};

@@ -115,6 +115,8 @@ pub struct Settings<'a> {
     pub width: usize,
     /// Whether text may be coloured. Colour never says what words do not.
     pub colour: bool,
+    /// Where SARIF puts its results, and under which name.
+    pub sarif: sarif::Options<'a>,
 }
 
 /// What reports say of rules, by id.

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::finding::{
-    Counters, Coverage, EntryFacts, Finding, Fingerprint, ImageSummary, LayerSummary, Occurrence, Origin,
-    Report, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
+    BuildFacts, Counters, Coverage, EntryFacts, Finding, Fingerprint, ImageSummary, LayerSummary, Occurrence,
+    Origin, Report, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
 };
+use crate::layer::owner::ContentDigest;
 use crate::layer::{LayerRecord, Severeness, TextReader};
-use crate::oci::{BlobKey, Image, Layer, Reference};
+use crate::oci::{BlobKey, Image, Layer, Provenance, Reference};
 use crate::resolve;
 use crate::rules::{Confidence, Evidence, Rule, SecretKind, Severity};
 use crate::source::SourceError;
@@ -141,6 +142,7 @@ impl<'s> Assembler<'s> {
         let metadata = self.texts.of_image(image);
         self.count_text(&metadata, number);
         let mut attested = Vec::new();
+        let mut provenances = Vec::new();
         for attestation in &image.attestations {
             let place = format!("attestation {}", attestation.descriptor.digest);
             match (
@@ -166,6 +168,7 @@ impl<'s> Assembler<'s> {
                         .of_attestation(bytes, attestation.predicate_type.as_deref());
                     self.count_text(&searched, number);
                     attested.push(searched);
+                    provenances.extend(Provenance::parse_all(bytes).unwrap_or_default());
                 }
                 (None, unread) => {
                     let detail =
@@ -200,6 +203,11 @@ impl<'s> Assembler<'s> {
             artifact_type: image.artifact_type.clone(),
             created: image.config.created.clone(),
             layers: summaries,
+            build: BuildFacts {
+                history: image.config.history.clone(),
+                provenances,
+            },
+            dockerfile: None,
             complete: true,
         });
     }
@@ -227,6 +235,7 @@ impl<'s> Assembler<'s> {
             entries: 0,
             created_by: history.and_then(|history| history.created_by.clone()),
             created: history.and_then(|history| history.created.clone()),
+            made_by: None,
             verification: Verification::Unverified,
             findings: Vec::new(),
             hides: Vec::new(),
@@ -698,6 +707,10 @@ fn sightings<'r>(
                         gid: row.gid,
                         mtime: row.mtime,
                         size: row.size,
+                        sha256: found
+                            .entry
+                            .and_then(|entry| record.contents.get(&entry))
+                            .map(ContentDigest::sha256),
                     };
                     let path = Lossless(row.path.into_owned());
                     let life = found.entry.and_then(|entry| lives.get(&(index, entry)));

@@ -122,6 +122,7 @@ fn settings() -> Settings<'static> {
         rules: &NOTES,
         width: 100,
         colour: false,
+        sarif: Default::default(),
     }
 }
 
