@@ -318,6 +318,8 @@ impl Limits {
             ("error-bytes", Bytes(&mut self.error_bytes)),
             ("findings", Count(&mut self.findings)),
             ("findings-per-file", Count(&mut self.findings_per_file)),
+            ("git-objects-bytes", Bytes(&mut self.git_objects_bytes)),
+            ("git-tree-entries", Count(&mut self.git_tree_entries)),
             ("gzip-field-bytes", Count(&mut self.gzip_field_bytes)),
             ("idle-timeout", Time(&mut self.idle_timeout)),
             ("image-bytes", Bytes(&mut self.image_bytes)),
