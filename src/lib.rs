@@ -27,14 +27,16 @@
 //! | [`tar`] | a stream into regions and entries, by Go's rules | limits |
 //! | [`rules`] | TOML into a checked rule set | limits text |
 //! | [`engine`] | windows into candidates; knows no images | rules limits text |
-//! | [`content`] | compressed streams, archives and encoded text into the bytes they hold | tar limits |
+//! | [`content`] | compressed streams, archives, git objects, databases and encoded text into the bytes they hold | tar limits |
 //! | [`layer`] | a blob into its record | engine content tar oci limits text |
 //! | [`source`] | a target into images and blobs | oci tar content limits text |
 //! | [`finding`] | plain values: what a run returns | oci limits text, rule ids |
 //! | [`resolve`] | path tables into the life of each file | finding layer tar |
 //! | [`scan`] | targets into a report | all of the above |
+//! | [`dockerfile`] | history or provenance into the lines of a Dockerfile | oci finding text |
 //! | [`policy`] | a report into a verdict | finding oci, rule ids, text |
 //! | [`report`] | a report into text, JSON, SARIF | finding oci policy text, rule notes |
+//! | [`github`] | a SARIF file into alerts of code scanning | source text |
 //! | [`cli`] | arguments into an exit code | everything |
 //!
 //! A test reads the imports and holds every module to this table.
@@ -69,8 +71,10 @@
 
 pub mod cli;
 pub mod content;
+pub mod dockerfile;
 pub mod engine;
 pub mod finding;
+pub mod github;
 pub mod layer;
 pub mod limits;
 pub mod oci;

@@ -4,6 +4,7 @@
 //! report and, where bytes of the image were not read, an incomplete scan.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,9 +37,12 @@ pub struct Limits {
     pub entries: usize,
     /// Bytes of one path; longer ones are cut for display and resolution ([`LimitHit::Path`]).
     pub path_bytes: usize,
+    /// Bytes of the table of the paths of one layer. 192 MiB: five million files of ordinary names take 120. Members
+    /// beyond it have no path ([`LimitHit::PathTable`]).
+    pub path_table_bytes: u64,
     /// Decompressed bytes of one layer ([`LimitHit::LayerBytes`]).
     pub layer_bytes: u64,
-    /// Decompressed bytes of one image ([`LimitHit::ImageBytes`]).
+    /// Decompressed bytes of one image; the images of a target share theirs ([`LimitHit::ImageBytes`]).
     pub image_bytes: u64,
     /// Base-two logarithm of the largest zstd window, and of the memory for an xz dictionary. 27 (128 MiB) is
     /// what zstd itself accepts by default ([`LimitHit::ZstdWindow`]).
@@ -65,6 +69,13 @@ pub struct Limits {
     pub archive_ratio: u64,
     /// Expanded bytes of one file below which any ratio is fine.
     pub archive_ratio_from_bytes: u64,
+    /// Entries of git trees, and commits, that are kept of one pack or of the loose objects of one layer. 4,000,000 take
+    /// 32 MB; repositories of ten years have a tenth of it. Beyond it objects are told by their ids
+    /// ([`LimitHit::GitNames`]).
+    pub git_tree_entries: usize,
+    /// Bytes of loose git objects that are kept of one layer until their commits are known. 16 MiB, compressed; those
+    /// beyond it are opened at once and told by their ids ([`LimitHit::GitNames`]).
+    pub git_objects_bytes: u64,
     /// Findings of one rule in one file; the rest is counted ([`LimitHit::FindingsPerFile`]).
     pub findings_per_file: usize,
     /// Findings of one image; the rest is counted ([`LimitHit::Findings`]).
@@ -103,6 +114,9 @@ pub struct Limits {
     pub list_bytes: u64,
     /// Names of one list. A million, in about 100 MB.
     pub names: usize,
+    /// Bytes of the list of what refers to one manifest, over all its pages, which are kept until all are read. 64 MiB:
+    /// an entry takes some 300 bytes, so there is room for 200,000 ([`LimitHit::Document`]).
+    pub referrers_bytes: u64,
     /// Bytes of a token answer.
     pub token_bytes: u64,
     /// Bytes of an error answer that are read.
@@ -129,6 +143,7 @@ impl Default for Limits {
             sparse_runs: 100_000,
             entries: 5_000_000,
             path_bytes: 64 * KIB as usize,
+            path_table_bytes: 192 * MIB,
             layer_bytes: 64 * GIB,
             image_bytes: 256 * GIB,
             zstd_window_log: 27,
@@ -140,6 +155,8 @@ impl Default for Limits {
             archive_expanded_bytes: 8 * GIB,
             archive_ratio: 1000,
             archive_ratio_from_bytes: 256 * MIB,
+            git_tree_entries: 4_000_000,
+            git_objects_bytes: 16 * MIB,
             findings_per_file: 100,
             findings: 50_000,
             encoded_bytes: 8 * MIB as usize,
@@ -156,12 +173,178 @@ impl Default for Limits {
             downloads_per_host: 4,
             list_bytes: 32 * MIB,
             names: 1_000_000,
+            referrers_bytes: 64 * MIB,
             token_bytes: MIB,
             error_bytes: 64 * KIB,
             engine_answer_timeout: Duration::from_secs(2),
             engine_export_timeout: Duration::from_secs(600),
             in_flight_bytes: 24 * MIB,
         }
+    }
+}
+
+/// One cap as a person gives it: `NAME=VALUE`, the name that of the field with `-` for `_`. Sizes may have a unit
+/// (`KiB`, `MiB`, `GiB`), times are whole seconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    name: String,
+    value: u64,
+}
+
+/// Why a text is no [`Setting`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// There is no such cap.
+    #[error("no limit is called `{name}` (there are {})", known.join(", "))]
+    Name {
+        /// What was given.
+        name: String,
+        /// All there are.
+        known: Vec<&'static str>,
+    },
+    /// The value is no number, zero, or more than the cap can hold.
+    #[error("`{name}` takes {wanted}")]
+    Value {
+        /// Which cap.
+        name: &'static str,
+        /// What it takes.
+        wanted: &'static str,
+    },
+}
+
+impl FromStr for Setting {
+    type Err = SettingError;
+
+    fn from_str(text: &str) -> Result<Self, SettingError> {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        let mut limits = Limits::default();
+        let mut slots = limits.slots();
+        let Some((name, slot)) = slots.iter_mut().find(|(known, _)| *known == name) else {
+            return Err(SettingError::Name {
+                name: name.escape_default().to_string(),
+                known: slots.iter().map(|(name, _)| *name).collect(),
+            });
+        };
+        let wanted = match slot {
+            Slot::Bytes(_) => "a number of bytes of at least 1, with KiB, MiB or GiB behind it or nothing",
+            Slot::Count(_) | Slot::Small(_) => "a whole number of at least 1",
+            Slot::Time(_) => "a whole number of seconds of at least 1",
+        };
+        let units = [("KiB", KIB), ("MiB", MIB), ("GiB", GIB)];
+        let unit = units.into_iter().find(|(unit, _)| value.ends_with(unit));
+        let (digits, factor) = match (unit, &slot) {
+            (Some((unit, factor)), Slot::Bytes(_) | Slot::Count(_)) => {
+                (&value[..value.len() - unit.len()], factor)
+            }
+            _ => (value, 1),
+        };
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let value = is_number.then(|| digits.parse::<u64>().ok()).flatten();
+        let value = value
+            .and_then(|value| value.checked_mul(factor))
+            .filter(|value| *value > 0);
+        let value = value.filter(|value| slot.put(*value));
+        value
+            .map(|value| Self {
+                name: (*name).to_owned(),
+                value,
+            })
+            .ok_or(SettingError::Value { name, wanted })
+    }
+}
+
+/// Where a cap is kept.
+enum Slot<'a> {
+    Bytes(&'a mut u64),
+    Count(&'a mut usize),
+    Small(&'a mut u32),
+    Time(&'a mut Duration),
+}
+
+impl Slot<'_> {
+    /// Sets it, where it can hold the value.
+    fn put(&mut self, value: u64) -> bool {
+        match self {
+            Self::Bytes(slot) => **slot = value,
+            Self::Count(slot) => match usize::try_from(value) {
+                Ok(value) => **slot = value,
+                Err(_) => return false,
+            },
+            // Tries, and logarithms of zstd, whose largest is 31.
+            Self::Small(slot) if value < 32 => **slot = value as u32,
+            Self::Small(_) => return false,
+            Self::Time(slot) => **slot = Duration::from_secs(value),
+        }
+        true
+    }
+}
+
+impl Limits {
+    /// Sets one cap.
+    pub fn set(&mut self, setting: &Setting) {
+        for (name, mut slot) in self.slots() {
+            if name == setting.name {
+                slot.put(setting.value);
+            }
+        }
+    }
+
+    fn slots(&mut self) -> Vec<(&'static str, Slot<'_>)> {
+        use Slot::{Bytes, Count, Small, Time};
+        vec![
+            ("archive-bytes", Bytes(&mut self.archive_bytes)),
+            ("archive-depth", Count(&mut self.archive_depth)),
+            ("archive-expanded-bytes", Bytes(&mut self.archive_expanded_bytes)),
+            ("archive-members", Bytes(&mut self.archive_members)),
+            ("archive-ratio", Bytes(&mut self.archive_ratio)),
+            (
+                "archive-ratio-from-bytes",
+                Bytes(&mut self.archive_ratio_from_bytes),
+            ),
+            (
+                "archives-in-flight-bytes",
+                Bytes(&mut self.archives_in_flight_bytes),
+            ),
+            ("attestation-bytes", Bytes(&mut self.attestation_bytes)),
+            ("compared-file-bytes", Bytes(&mut self.compared_file_bytes)),
+            ("config-bytes", Bytes(&mut self.config_bytes)),
+            ("connect-timeout", Time(&mut self.connect_timeout)),
+            ("downloads-per-host", Count(&mut self.downloads_per_host)),
+            ("encoded-bytes", Count(&mut self.encoded_bytes)),
+            ("encoding-depth", Count(&mut self.encoding_depth)),
+            ("engine-answer-timeout", Time(&mut self.engine_answer_timeout)),
+            ("engine-export-timeout", Time(&mut self.engine_export_timeout)),
+            ("entries", Count(&mut self.entries)),
+            ("error-bytes", Bytes(&mut self.error_bytes)),
+            ("findings", Count(&mut self.findings)),
+            ("findings-per-file", Count(&mut self.findings_per_file)),
+            ("git-objects-bytes", Bytes(&mut self.git_objects_bytes)),
+            ("git-tree-entries", Count(&mut self.git_tree_entries)),
+            ("gzip-field-bytes", Count(&mut self.gzip_field_bytes)),
+            ("idle-timeout", Time(&mut self.idle_timeout)),
+            ("image-bytes", Bytes(&mut self.image_bytes)),
+            ("in-flight-bytes", Bytes(&mut self.in_flight_bytes)),
+            ("index-depth", Count(&mut self.index_depth)),
+            ("layer-bytes", Bytes(&mut self.layer_bytes)),
+            ("layers", Count(&mut self.layers)),
+            ("list-bytes", Bytes(&mut self.list_bytes)),
+            ("manifest-bytes", Bytes(&mut self.manifest_bytes)),
+            ("manifests", Count(&mut self.manifests)),
+            ("names", Count(&mut self.names)),
+            ("package-claims", Count(&mut self.package_claims)),
+            ("package-database-bytes", Bytes(&mut self.package_database_bytes)),
+            ("path-bytes", Count(&mut self.path_bytes)),
+            ("path-table-bytes", Bytes(&mut self.path_table_bytes)),
+            ("redirects", Count(&mut self.redirects)),
+            ("referrers-bytes", Bytes(&mut self.referrers_bytes)),
+            ("retry-after", Time(&mut self.retry_after)),
+            ("snippet-columns", Count(&mut self.snippet_columns)),
+            ("sparse-runs", Count(&mut self.sparse_runs)),
+            ("tar-header-bytes", Bytes(&mut self.tar_header_bytes)),
+            ("token-bytes", Bytes(&mut self.token_bytes)),
+            ("tries", Small(&mut self.tries)),
+            ("zstd-window-log", Small(&mut self.zstd_window_log)),
+        ]
     }
 }
 
@@ -186,6 +369,8 @@ pub enum LimitHit {
     Findings,
     /// One file has more findings of one rule than allowed.
     FindingsPerFile,
+    /// A git repository has more trees or loose objects than are kept to name its blobs.
+    GitNames,
     /// A gzip header field is longer than allowed.
     GzipField,
     /// An image decompresses to more bytes than allowed.
@@ -206,6 +391,8 @@ pub enum LimitHit {
     PackageDatabase,
     /// A path is longer than allowed.
     Path,
+    /// The paths of a layer take more bytes than allowed.
+    PathTable,
     /// An archive that must be held in memory to be read is larger than allowed.
     RandomAccess,
     /// A sparse member has more data runs than allowed.
@@ -229,6 +416,7 @@ impl LimitHit {
             Self::Entries => "entries",
             Self::Findings => "findings",
             Self::FindingsPerFile => "findings-per-file",
+            Self::GitNames => "git-names",
             Self::GzipField => "gzip-field",
             Self::ImageBytes => "image-bytes",
             Self::IndexDepth => "index-depth",
@@ -239,6 +427,7 @@ impl LimitHit {
             Self::PackageClaims => "package-claims",
             Self::PackageDatabase => "package-database",
             Self::Path => "path",
+            Self::PathTable => "path-table",
             Self::RandomAccess => "needs-random-access",
             Self::SparseRuns => "sparse-runs",
             Self::TarHeader => "tar-header",
@@ -289,5 +478,58 @@ impl Budget {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         *used = used.saturating_sub(bytes);
         self.freed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cap_has_a_name_and_is_set_by_it() {
+        // The fields as the derived text has them, so that none is forgotten.
+        let default = format!("{:?}", Limits::default());
+        let fields = default.split(['{', ',']).filter_map(|part| part.split_once(": "));
+        let fields: Vec<String> = fields.map(|(field, _)| field.trim().replace('_', "-")).collect();
+        assert_eq!(fields.len(), Limits::default().slots().len());
+        for field in fields {
+            let setting: Setting = format!("{field}=9").parse().expect("a cap");
+            let mut limits = Limits::default();
+            limits.set(&setting);
+            let changed = format!("{limits:?}");
+            assert!(
+                changed.contains(&format!("{}: 9", field.replace('-', "_"))),
+                "{field}"
+            );
+            limits.set(&setting);
+            assert_eq!(format!("{limits:?}"), changed);
+        }
+    }
+
+    #[test]
+    fn values_have_units_where_they_are_sizes() {
+        let set = |text: &str| {
+            let mut limits = Limits::default();
+            limits.set(&text.parse().expect("a setting"));
+            limits
+        };
+        assert_eq!(set("layer-bytes=2GiB").layer_bytes, 2 * GIB);
+        assert_eq!(set("path-bytes=1KiB").path_bytes, 1024);
+        assert_eq!(set("idle-timeout=5").idle_timeout, Duration::from_secs(5));
+        for wrong in [
+            "",
+            "layer-bytes",
+            "layer-bytes=",
+            "layer-bytes=0",
+            "layer-bytes=-1",
+            "layer-bytes=+1",
+            "layer-bytes=1.5GiB",
+            "layer-bytes=99999999999GiB",
+            "tries=1GiB",
+            "zstd-window-log=32",
+            "nothing=1",
+        ] {
+            assert!(wrong.parse::<Setting>().is_err(), "{wrong}");
+        }
     }
 }

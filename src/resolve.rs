@@ -5,7 +5,7 @@
 //! that are symbolic links are followed, so that `lib/x` and `usr/lib/x` are one file on a merged-usr system. Only the
 //! files that are asked for are tracked; a layer of a million members costs a few look-ups for each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::finding::{DeletedBy, Status};
 use crate::layer::{EntryRow, Mark, PathTable};
@@ -22,19 +22,20 @@ pub type Member = (usize, u32);
 /// `layers` are the path tables, base first; `None` for a layer that was not read. A member that is a whiteout itself
 /// is [`Status::Unlisted`]. A file is [`Status::Present`] as long as any hard link to it is.
 pub fn statuses(layers: &[Option<&PathTable>], members: &[Member]) -> Vec<Status> {
-    let mut wanted: HashMap<Member, Vec<usize>> = HashMap::new();
-    for (query, member) in members.iter().enumerate() {
-        wanted.entry(*member).or_default().push(query);
+    if members.is_empty() {
+        return Vec::new();
     }
+    let wanted: HashSet<Member> = members.iter().copied().collect();
     let mut tree = Tree::default();
     let mut inodes: HashMap<Member, usize> = HashMap::new();
     for (index, layer) in layers.iter().enumerate() {
         let Some(table) = layer else { continue };
         tree.layer = index + 1;
         tree.hide(table);
-        for (number, row) in table.rows().enumerate() {
-            let member = (index, number as u32);
-            let tracked = wanted.contains_key(&member);
+        let mut rows = table.rows();
+        while let (number, Some(row)) = (rows.number(), rows.read()) {
+            let member = (index, number);
+            let tracked = wanted.contains(&member);
             if let Some(inode) = tree.put(&row, tracked) {
                 inodes.insert(member, inode);
             }
@@ -92,16 +93,22 @@ impl Tree {
         }
         // Each path is canonicalised in the tree the lower layers made, not in one half taken apart.
         let mut hidden = Vec::new();
-        for row in table.rows() {
+        let mut rows = table.rows();
+        while let Some(row) = rows.read() {
             match row.mark() {
-                Mark::Entry | Mark::Ignored => {}
+                Mark::None => {}
                 Mark::Opaque => {
-                    let marker = self.canonical(row.path);
-                    hidden.push((parent(&marker).to_vec(), DeletedBy::Opaque));
+                    let mut directory = self.canonical(&row.path);
+                    if !row.is_shown() {
+                        directory.truncate(parent(&directory).len());
+                    }
+                    hidden.push((directory, DeletedBy::Opaque));
                 }
                 Mark::Whiteout(target) => hidden.push((self.canonical(&target), DeletedBy::Whiteout)),
             }
         }
+        // What a file's own whiteout hides, it hides wherever the layer has an opaque mark besides.
+        hidden.sort_by_key(|(_, how)| *how == DeletedBy::Opaque);
         for (path, how) in hidden {
             let status = Status::Deleted { by: self.layer, how };
             self.remove_below(&path, &status);
@@ -113,13 +120,13 @@ impl Tree {
 
     /// Applies one member. Gives the number of its inode if it is tracked.
     fn put(&mut self, row: &EntryRow<'_>, tracked: bool) -> Option<usize> {
-        if row.mark() != Mark::Entry || row.path.is_empty() {
+        if !row.is_shown() || row.path.is_empty() {
             return None;
         }
         if self.files.is_empty() && self.symlinks.is_empty() && !tracked && row.kind != EntryKind::Symlink {
             return None;
         }
-        let path = self.canonical(row.path);
+        let path = self.canonical(&row.path);
         let replaced = Status::Deleted {
             by: self.layer,
             how: DeletedBy::ReplacedParent,
@@ -276,7 +283,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tar::Entry;
+    use crate::tar::{Entry, OverlayMark};
 
     fn entry(path: &str, kind: EntryKind, link: &str) -> Entry {
         Entry {
@@ -289,6 +296,7 @@ mod tests {
             mtime: 0,
             size: 0,
             offset: 0,
+            overlay: None,
         }
     }
 
@@ -306,6 +314,13 @@ mod tests {
 
     fn hard_link(path: &str, target: &str) -> Entry {
         entry(path, EntryKind::HardLink, target)
+    }
+
+    fn marked(entry: Entry, mark: OverlayMark) -> Entry {
+        Entry {
+            overlay: Some(mark),
+            ..entry
+        }
     }
 
     fn life(layers: &[Vec<Entry>], member: Member) -> Status {
@@ -348,6 +363,17 @@ mod tests {
         let layers = [vec![file("a/old")], vec![file("a/new"), file("a/.wh..wh..opq")]];
         assert_eq!(life(&layers, (0, 0)), deleted(2, DeletedBy::Opaque));
         assert_eq!(life(&layers, (1, 0)), Status::Present);
+    }
+
+    #[test]
+    fn the_attributes_of_overlayfs_hide_as_its_names_do() {
+        let opaque = marked(directory("a"), OverlayMark::Opaque);
+        let layers = [vec![file("a/old"), file("ab")], vec![opaque, file("a/new")]];
+        assert_eq!(life(&layers, (0, 0)), deleted(2, DeletedBy::Opaque));
+        assert_eq!(life(&layers, (0, 1)), Status::Present);
+        assert_eq!(life(&layers, (1, 1)), Status::Present);
+        let layers = [vec![file("a")], vec![marked(file("a"), OverlayMark::Whiteout)]];
+        assert_eq!(life(&layers, (0, 0)), deleted(2, DeletedBy::Whiteout));
     }
 
     #[test]
@@ -480,21 +506,20 @@ mod tests {
         fn apply(&mut self, index: usize, layer: &[Entry]) {
             let lower = self.clone();
             for entry in layer {
-                match crate::layer::PathTable::from_iter([entry.clone()])
-                    .row(0)
-                    .unwrap()
-                    .mark()
-                {
-                    Mark::Opaque => {
-                        let marker = lower.resolve(entry.path.as_bytes());
-                        self.remove_tree(parent(&marker), false);
-                    }
+                let table = PathTable::from_iter([entry.clone()]);
+                let row = table.row(0).unwrap();
+                match row.mark() {
+                    Mark::Opaque if row.is_shown() => self.remove_tree(&lower.resolve(&row.path), false),
+                    Mark::Opaque => self.remove_tree(parent(&lower.resolve(&row.path)), false),
                     Mark::Whiteout(target) => self.remove_tree(&lower.resolve(&target), true),
-                    Mark::Entry | Mark::Ignored => {}
+                    Mark::None => {}
                 }
             }
             for (number, entry) in layer.iter().enumerate() {
-                if entry.path.file_name().starts_with(b".wh.") || entry.path.as_bytes().is_empty() {
+                if entry.overlay == Some(OverlayMark::Whiteout)
+                    || entry.path.file_name().starts_with(b".wh.")
+                    || entry.path.as_bytes().is_empty()
+                {
                     continue;
                 }
                 let path = self.resolve(entry.path.as_bytes());
@@ -532,7 +557,7 @@ mod tests {
     fn entries() -> impl Strategy<Value = Vec<Vec<Entry>>> {
         let name = prop::sample::select(vec!["a", "b", "c"]);
         let path = prop::collection::vec(name, 1..4).prop_map(|parts| parts.join("/"));
-        let entry = (path.clone(), path, 0..9_u8).prop_map(|(path, other, kind)| {
+        let entry = (path.clone(), path, 0..11_u8).prop_map(|(path, other, kind)| {
             let (above, base) = path
                 .rsplit_once('/')
                 .map_or(("", path.as_str()), |(above, base)| (above, base));
@@ -542,14 +567,56 @@ mod tests {
                 5 => symlink(&path, if other.len() > 3 { &other[2..] } else { &other }),
                 6 => hard_link(&path, &other),
                 7 => file(&format!("{above}/.wh.{base}")),
+                8 => marked(directory(&path), OverlayMark::Opaque),
+                9 => marked(file(&path), OverlayMark::Whiteout),
                 _ => file(&format!("{path}/.wh..wh..opq")),
             }
         });
         prop::collection::vec(prop::collection::vec(entry, 0..7), 1..5)
     }
 
+    /// A layer of files and whiteouts of distinct names, in two orders.
+    fn shuffled() -> impl Strategy<Value = (Vec<Entry>, Vec<Entry>)> {
+        let names = vec!["d/a", "d/b", "d/c", "e/a", "e/b", "f"];
+        prop::sample::subsequence(names, 0..6)
+            .prop_flat_map(|names| {
+                let length = names.len();
+                (Just(names), prop::collection::vec(any::<bool>(), length), 0..4_u8)
+            })
+            .prop_map(|(names, are_hidden, marker)| {
+                let mut layer: Vec<Entry> = Vec::new();
+                for (name, is_hidden) in names.iter().zip(are_hidden) {
+                    let slash = name.rfind('/').map_or(0, |slash| slash + 1);
+                    let whiteout = format!("{}.wh.{}", &name[..slash], &name[slash..]);
+                    layer.push(if is_hidden { file(&whiteout) } else { file(name) });
+                }
+                layer.extend((marker == 0).then(|| file("d/.wh..wh..opq")));
+                layer.extend((marker == 1).then(|| file(".wh.d")));
+                layer
+            })
+            .prop_flat_map(|layer| (Just(layer.clone()), Just(layer).prop_shuffle()))
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn whiteouts_hide_the_same_wherever_they_stand_in_their_layer(
+            layers in prop::collection::vec(shuffled(), 1..4),
+        ) {
+            let (first, second): (Vec<_>, Vec<_>) = layers.into_iter().unzip();
+            let lives = |layers: &[Vec<Entry>]| -> BTreeMap<(usize, Vec<u8>), Status> {
+                let tables: Vec<PathTable> = layers.iter().map(|layer| layer.iter().cloned().collect()).collect();
+                let numbered = layers.iter().enumerate().flat_map(|(index, layer)| {
+                    layer.iter().enumerate().map(move |(number, entry)| ((index, number as u32), entry))
+                });
+                let (members, entries): (Vec<Member>, Vec<&Entry>) = numbered.unzip();
+                let statuses = statuses(&tables.iter().map(Some).collect::<Vec<_>>(), &members);
+                let keys = members.iter().zip(entries).map(|(member, entry)| (member.0, entry.path.as_bytes().to_vec()));
+                keys.zip(statuses).collect()
+            };
+            prop_assert_eq!(lives(&first), lives(&second));
+        }
 
         #[test]
         fn the_life_of_every_file_equals_that_in_a_naive_overlay(layers in entries()) {
@@ -562,7 +629,7 @@ mod tests {
             let tables: Vec<PathTable> = layers.iter().map(|layer| layer.iter().cloned().collect()).collect();
             let members: Vec<Member> = layers.iter().enumerate().flat_map(|(index, layer)| {
                 layer.iter().enumerate().filter(|(_, entry)| {
-                    entry.kind == EntryKind::File && !entry.path.file_name().starts_with(b".wh.")
+                    entry.kind == EntryKind::File && entry.overlay.is_none() && !entry.path.file_name().starts_with(b".wh.")
                 }).map(move |(number, _)| (index, number as u32))
             }).collect();
             let statuses = statuses(&tables.iter().map(Some).collect::<Vec<_>>(), &members);

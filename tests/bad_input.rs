@@ -852,7 +852,10 @@ mod usage {
             (&["--nope"][..], &["--nope"][..]),
             (
                 &["--format", "xml"],
-                &["no format is called `xml`", "human, json, jsonl, sarif"],
+                &[
+                    "no format is called `xml`",
+                    "gitlab, html, human, json, jsonl, junit, markdown, sarif",
+                ],
             ),
             (&["--format", "json="], &["names no file"]),
             (

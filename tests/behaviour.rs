@@ -797,6 +797,7 @@ mod output {
             ("rules-test", &["rules", "test", "--help"]),
             ("scan", &["scan", "--help"]),
             ("show", &["show", "--help"]),
+            ("upload", &["upload", "--help"]),
         ] {
             let run = layersift(args).run().expect_code(0);
             let path =
@@ -838,6 +839,7 @@ mod output {
                 "rules",
                 "scan",
                 "show",
+                "upload",
                 "help"
             ],
             "each has its help here"

@@ -368,6 +368,93 @@ fn reports_for_people_tell_the_way() {
 }
 
 #[test]
+fn configuration_history_annotations_and_attestations_are_decoded_as_files_are() {
+    let of = |seed| secrets(seed).github_token();
+    let text = |seed| format!("GITHUB_TOKEN={}\n", of(seed));
+    let wrap = |text: String| BASE64_URL_SAFE_NO_PAD.encode(format!("~~~???{text}"));
+    let archive = image()
+        .named("app:1")
+        .layer([file("etc/app", "x")])
+        .env(&format!("ONCE={}", base64(text(1))))
+        .env(&format!("TWICE={}", base64(base64(text(2)))))
+        .env(&format!("HEX={}", hex(text(3).as_bytes())))
+        .env(&format!("GZIP={}", base64(gzip(&text(4)))))
+        .label(
+            "url",
+            &format!("?next={}", percent(&text(5)).replace("ghp_", "%67hp_")),
+        )
+        .label("escaped", &unicode(&text(6)))
+        .config(
+            "Cmd",
+            serde_json::json!(["sh", "-c", format!("echo {} | base64 -d", base64(text(7)))]),
+        )
+        .history(&format!("/bin/sh -c echo {} > /x", base64(text(8))))
+        .annotation("note", &wrap(text(9)))
+        .attestation(
+            "https://example.com/build",
+            serde_json::json!({ "args": { "key": base64(text(10)) } }),
+        )
+        .oci_archive();
+    let run = layersift(["scan", "image.tar", "--format", "json"])
+        .file("image.tar", archive)
+        .run()
+        .expect_code(1);
+    for seed in 1..=10 {
+        assert!(!run.text().contains(&of(seed)) && !run.text().contains(&base64(text(seed))));
+    }
+    let report = run.json();
+    let mut found: Vec<(String, String)> = Vec::new();
+    for finding in report["findings"].as_array().unwrap() {
+        for occurrence in finding["occurrences"].as_array().unwrap() {
+            let way = occurrence["within"].as_array().unwrap();
+            let way: Vec<&str> = way.iter().map(|link| link["name"].as_str().unwrap()).collect();
+            let field = occurrence["origin"]["field"].as_str().unwrap();
+            let field = field.split(['[', '.']).take(2).collect::<Vec<_>>().join(".");
+            found.push((field, way.join(" ")));
+        }
+    }
+    found.sort();
+    let ways: Vec<&str> = found.iter().map(|(_, way)| way.as_str()).collect();
+    assert_eq!(found.len(), 10, "{found:#?}");
+    for way in [
+        "backslash",
+        "base64 base64",
+        "base64 gzip",
+        "base64url",
+        "hex",
+        "percent",
+    ] {
+        assert_eq!(
+            ways.iter().filter(|known| **known == way).count(),
+            1,
+            "{found:#?}"
+        );
+    }
+}
+
+#[test]
+fn halves_of_a_credential_that_stand_encoded_in_two_variables_are_one_finding() {
+    let (id, secret) = secrets(73).gcs_hmac_pair();
+    let archive = image()
+        .named("app:1")
+        .layer([file("etc/app", "x")])
+        .env(&format!("GCS_ID={}", base64(format!("gs_access_key_id={id}"))))
+        .env(&format!(
+            "GCS_KEY={}",
+            base64(format!("gs_secret_access_key={secret}"))
+        ))
+        .oci_archive();
+    let report = layersift(["scan", "image.tar", "--format", "json"])
+        .file("image.tar", archive)
+        .run()
+        .expect_code(1)
+        .json();
+    let findings = report["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{report:#}");
+    assert_eq!(findings[0]["identifier"].as_str(), Some(id.as_str()));
+}
+
+#[test]
 fn digests_certificates_and_images_hide_nothing() {
     let integrity: String = (0..300)
         .map(|seed| format!("  \"integrity\": \"sha512-{}\",\n", base64(noise(seed, 64))))
@@ -418,6 +505,28 @@ fn what_is_found_as_it_stands_is_not_told_again() {
             .or(findings[0]["rule"]["id"].as_str()),
         Some("docker-config-auth")
     );
+}
+
+#[test]
+fn a_service_account_is_one_finding_however_it_is_written() {
+    let rules = RuleSet::builtin();
+    let rule = rules.find("gcp-service-account-key").unwrap();
+    let account = String::from_utf8(rule.examples[0].expand(7).unwrap()).unwrap();
+    for (name, content) in [
+        ("key.json", account.clone()),
+        (
+            "env",
+            format!("GOOGLE_KEY={}\n", serde_json::to_string(&account).unwrap()),
+        ),
+        (
+            "secret.yaml",
+            format!("data:\n  key.json: {}\n", base64(&account)),
+        ),
+    ] {
+        let found = found([file(format!("srv/{name}"), content)]);
+        let ids: Vec<&str> = found.iter().map(|(rule, _, _)| rule.as_str()).collect();
+        assert_eq!(ids, ["gcp-service-account-key"], "{name}");
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "resolve",
         ],
     ),
-    ("dockerfile", &["oci", "finding"]),
+    ("dockerfile", &["oci", "finding", "text"]),
     // Of rules, the ids and grades it compares with.
     ("policy", &["finding", "oci", "rules", "text"]),
     ("report", &["finding", "oci", "policy", "text", "rules"]),
@@ -40,8 +40,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "resolve", "scan", "policy",
         ],
     ),
-    // It is given the bytes of a report.
-    ("github", &["report"]),
+    // It is given the bytes of a report, and speaks TLS as registries are spoken to.
+    ("github", &["source", "text"]),
     (
         "cli",
         &[
@@ -85,8 +85,10 @@ const CAGES: &[(&str, &[&str])] = &[
     ),
     // One place that loses no byte of compressed data.
     ("bzip2", &["content"]),
-    ("flate2", &["content"]),
+    // An upload is compressed, not read.
+    ("flate2", &["content", "github"]),
     ("liblzma", &["content"]),
+    ("sevenz_rust2", &["content"]),
     ("zstd", &["content"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),

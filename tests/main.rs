@@ -16,12 +16,25 @@ mod decode;
 /// Images of a local engine.
 #[cfg(unix)]
 mod engine;
+/// What the fuzz targets run, for a second each.
+mod fuzz_bodies;
 /// What a policy asks of a scan.
 mod gate;
+/// Git history inside layers.
+mod git_history;
+/// Uploads to code scanning.
+mod github;
+/// What hostile images must not bring about, and the table that says which test stands for which hazard.
+mod hazards;
 /// Secrets that stand encoded.
 mod hidden_text;
+/// Key stores as tools write them.
+mod key_stores;
 /// Who may import whom.
 mod layering;
+/// Alerts on the lines of a Dockerfile.
+#[cfg(unix)]
+mod lines;
 /// Archives inside layers, and archives in those.
 mod nested;
 /// How much of what is planted is found.
@@ -38,6 +51,8 @@ mod rules;
 mod rules_command;
 /// The same image in, the same report out.
 mod sources;
+/// Rows of databases and constants of compiled modules.
+mod stores_of_values;
 /// What the tests are made with.
 #[allow(
     dead_code,
@@ -48,3 +63,5 @@ mod support;
 mod support_works;
 /// Our framing of tar archives against Go's.
 mod tar_differential;
+/// What CI and releases may do, and with what.
+mod workflows;

@@ -167,6 +167,130 @@ fn every_kind_of_archive_is_opened() {
     }
 }
 
+/// The file as 7z packs it, with these options, beside files of its own kind.
+fn seven_zip(content: &[u8], options: &[&str]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8]| std::fs::write(folder.path().join(name), content).unwrap();
+    std::fs::create_dir(folder.path().join("conf")).unwrap();
+    write("conf/a.txt", "some other text\n".repeat(200).as_bytes());
+    write("conf/app.yml", content);
+    write("conf/empty", b"");
+    let run = std::process::Command::new("7z")
+        .args(["a", "-bd"])
+        .args(options)
+        .args(["out.7z", "conf"])
+        .current_dir(folder.path())
+        .output()
+        .expect("tests/setup installs 7z");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
+    std::fs::read(folder.path().join("out.7z")).unwrap()
+}
+
+#[test]
+fn a_7z_archive_is_opened_however_it_is_packed() {
+    for options in [
+        &[][..],
+        &["-m0=lzma"],
+        &["-m0=bzip2"],
+        &["-m0=copy"],
+        &["-m0=bcj", "-m1=lzma2"],
+        &[
+            "-m0=bcj2",
+            "-m1=lzma:d23",
+            "-m2=lzma:d19",
+            "-m3=lzma:d19",
+            "-mb0:1",
+            "-mb0s1:2",
+            "-mb0s2:3",
+        ],
+        &["-mhc=off"],
+        &["-ms=off"],
+        &["-md=64m"],
+    ] {
+        let archive = seven_zip(&text(), options);
+        assert_eq!(
+            place_of("srv/backup", &archive),
+            "srv/backup!/conf/app.yml",
+            "{options:?}"
+        );
+    }
+}
+
+/// A 7z archive whose headers were changed, with checksums that make them believed.
+fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let header = || {
+        let number = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+        let start = usize::try_from(number(12)?).ok()?.checked_add(32)?;
+        let end = start.checked_add(usize::try_from(number(20)?).ok()?)?;
+        bytes.get(start..end).map(crc32fast::hash)
+    };
+    if let Some(checksum) = header() {
+        bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
+    }
+    let checksum = crc32fast::hash(&bytes[12..32]);
+    bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn a_7z_archive_that_cannot_be_opened_is_named() {
+    for (options, reason) in [
+        (&["-pword"][..], "encrypted-archive"),
+        (&["-pword", "-mhe=on"], "encrypted-archive"),
+        (&["-m0=ppmd"], "unsupported-archive"),
+        // Says that it needs 512 MiB.
+        (&["-mhc=off"], "zstd-window"),
+    ] {
+        let mut archive = seven_zip(&text(), options);
+        if reason == "zstd-window" {
+            let coder = archive
+                .windows(3)
+                .rposition(|coder| coder == [0x21, 0x21, 1])
+                .unwrap();
+            archive[coder + 3] = 36;
+            archive = resealed(archive);
+        }
+        let report = scan(&one_file("srv/backup", &archive), 0);
+        assert!(report.findings.is_empty());
+        let reasons: Vec<&str> = opaque(&report).into_iter().map(|(reason, _)| reason).collect();
+        assert_eq!(reasons, [reason], "{options:?}");
+    }
+}
+
+#[test]
+fn nothing_that_is_cut_or_changed_anywhere_makes_a_7z_archive_panic() {
+    use std::io::Read as _;
+
+    use layersift::content::archive::{Format, Members, Refusal, Source, Step, open};
+    struct Sink(u64);
+    impl Members for Sink {
+        fn member(&mut self, _: Step<'_>, content: &mut dyn std::io::Read) -> std::io::Result<()> {
+            // No more than a scan would let it expand to.
+            self.0 += std::io::copy(&mut content.take(1 << 20), &mut std::io::sink())?;
+            Ok(())
+        }
+        fn refused(&mut self, _: &[u8], _: Refusal) {}
+    }
+    let limits = layersift::limits::Limits::default();
+    for options in [&[][..], &["-mhc=off", "-m0=lzma"], &["-m0=bzip2"]] {
+        let whole = seven_zip(&text(), options);
+        let try_out = |bytes: &[u8]| {
+            let mut sink = Sink(0);
+            let _ = open(Format::SevenZip, Source::Whole(bytes), &limits, &mut sink);
+        };
+        for length in 0..whole.len() {
+            try_out(&whole[..length]);
+        }
+        for at in 6..whole.len() {
+            for value in [0, 0x17, 0x7f, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] = value;
+                try_out(&resealed(bytes));
+            }
+        }
+    }
+}
+
 #[test]
 fn an_image_in_an_image_is_searched_down_to_its_files() {
     let inner = image()

@@ -173,10 +173,10 @@ fn what_is_planted_is_found_in_every_carrier() {
     /// Of a hundred, by carrier.
     fn least(carrier: &str) -> f64 {
         match carrier {
-            // A document of several lines in one string: rules that want a key and its value on lines of their own do not
-            // see through each `\n` yet.
-            "json" => 92.0,
-            _ => 98.0,
+            // Rules that want a line of its own do not find one in code or in a binary.
+            "minified" | "elf" => 98.5,
+            "json" => 99.5,
+            _ => 99.9,
         }
     }
     let table = missed();

@@ -5,7 +5,9 @@
 )]
 
 mod fixture;
+mod html;
 mod human;
+mod interchange;
 mod json;
 mod policy;
 mod properties;
@@ -25,6 +27,7 @@ fn written(name: &str, report: &Report, reveal: Reveal) -> Vec<u8> {
         rules: &rules,
         width: 100,
         colour: false,
+        sarif: Default::default(),
     };
     (format(name).unwrap().reporter)(settings)
         .write(&report, &verdict, reveal, &mut buffer)
@@ -61,6 +64,9 @@ fn every_format_matches_its_golden_file() {
         ("json", "sample.json"),
         ("jsonl", "sample.jsonl"),
         ("sarif", "sample.sarif"),
+        ("gitlab", "sample.gitlab.json"),
+        ("junit", "sample.junit.xml"),
+        ("markdown", "sample.md"),
     ] {
         assert_golden(file, &written(format, &fixture::sample(), Reveal::Redacted));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::limits::Setting;
 use crate::oci::Platform;
 use crate::policy::{ImageGlob, PathGlob, StatusName};
 use crate::rules::{Confidence, Severity};
@@ -50,6 +51,8 @@ pub(super) enum Command {
     Scan(Box<ScanArgs>),
     /// Show one finding of a JSON report.
     Show(ShowArgs),
+    /// Upload a SARIF report to GitHub code scanning, and wait until it is read.
+    Upload(UploadArgs),
 }
 
 /// What all commands have.
@@ -73,6 +76,23 @@ pub(super) enum ColorChoice {
     Never,
 }
 
+/// Where SARIF puts results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SarifLocation {
+    Dockerfile,
+    File,
+    Image,
+}
+
+impl std::str::FromStr for SarifLocation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        <Self as ValueEnum>::from_str(text, false)
+            .map_err(|_| "expected dockerfile, file or image".to_owned())
+    }
+}
+
 const SCAN_HELP: &str = "\
 Targets:
   alpine:3.20, ghcr.io/acme/app@sha256:…  an image of the engine here (Docker, Podman), or else
@@ -87,7 +107,7 @@ Targets:
 Exit codes:
   0  everything was scanned, and nothing is at or above the thresholds
   1  findings
-  2  usage or configuration, or a report could not be written
+  2  usage or configuration, or a report could not be written or uploaded
   3  no target was found or could be read
   4  something was not scanned or not verified; no findings so far
   5  something was not scanned or not verified, and there are findings
@@ -99,10 +119,13 @@ pub(super) struct ScanArgs {
     #[arg(required = true, value_name = "TARGET")]
     pub(super) targets: Vec<String>,
 
-    /// Write a report: human, json, jsonl or sarif, to standard output or a file; `sarif=DIR/` writes one per image. May be
-    /// given several times. Without it: human to standard output.
+    /// Write a report: gitlab, html, human, json, jsonl, junit, markdown or sarif, to standard output or a file; `sarif=DIR/`
+    /// writes one per image. May be given several times. Without it: human to standard output.
     #[arg(long, short, value_name = "FORMAT[=FILE]", help_heading = "Report")]
     pub(super) format: Vec<String>,
+    /// Upload a SARIF report of each image to GitHub code scanning, as `layersift upload` does.
+    #[arg(long, help_heading = "Report")]
+    pub(super) upload: bool,
     /// Show secrets as they are. Files are then readable by their owner only.
     #[arg(long, help_heading = "Report")]
     pub(super) show_secrets: bool,
@@ -113,6 +136,23 @@ pub(super) struct ScanArgs {
     /// LAYERSIFT_FINGERPRINT_KEY holds the key itself.
     #[arg(long, value_name = "FILE", help_heading = "Report")]
     pub(super) fingerprint_key_file: Option<PathBuf>,
+
+    /// Say which lines of this Dockerfile brought a secret and which only hide it. Without it: the Dockerfile of the git work
+    /// tree, if there is just one and the image was built from it.
+    #[arg(long, value_name = "FILE", help_heading = "Dockerfile")]
+    pub(super) dockerfile: Option<PathBuf>,
+    /// Take the lines from this provenance of BuildKit (`mode=max`), or from a file of `docker buildx build --metadata-file`.
+    /// May be given several times. Without it: from what is attached to the image, or else from its history.
+    #[arg(long, value_name = "FILE", help_heading = "Dockerfile")]
+    pub(super) provenance: Vec<PathBuf>,
+    /// Where SARIF puts results: at the instruction of the Dockerfile, at the tracked file of the same content (or else the
+    /// instruction), or at the path in the image [default: dockerfile with --dockerfile, or else image]. Keep it the same for
+    /// a category.
+    #[arg(long, value_name = "WHERE", help_heading = "Dockerfile")]
+    pub(super) sarif_location: Option<SarifLocation>,
+    /// Upload SARIF under this category instead of `layersift/REPOSITORY/PLATFORM`. Of several images each adds its platform.
+    #[arg(long, value_name = "NAME", help_heading = "Dockerfile")]
+    pub(super) category: Option<String>,
 
     /// Where images without a prefix are: engine, registry. Without it: an engine on this machine that has the image, or else
     /// its registry.
@@ -164,12 +204,19 @@ pub(super) struct ScanArgs {
     #[command(flatten)]
     pub(super) registry: RegistryArgs,
 
+    #[command(flatten)]
+    pub(super) github: GithubArgs,
+
     /// Take options from this TOML file; those of the command line win.
     #[arg(long, value_name = "FILE", help_heading = "Run")]
     pub(super) config: Option<PathBuf>,
     /// End the scan after this time (`90s`, `10m`, `1h`); what was found is reported as partial.
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Run")]
     pub(super) timeout: Option<Duration>,
+    /// Set a cap on what is read: `layer-bytes=2GiB`, `idle-timeout=10`; a wrong name lists them all, and `layersift doctor` says
+    /// what they are without it. May be given several times.
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Run")]
+    pub(super) limit: Vec<Setting>,
     /// Match with this many threads [default: one per core]. Reading and hashing have threads of their own.
     #[arg(long, short, value_name = "N", value_parser = jobs, help_heading = "Run")]
     pub(super) jobs: Option<usize>,
@@ -446,6 +493,66 @@ pub(super) struct ShowArgs {
     /// A report of `--format json` or `jsonl`.
     #[arg(long = "in", value_name = "REPORT")]
     pub(super) report: PathBuf,
+}
+
+const UPLOAD_HELP: &str = "\
+Environment:
+  GH_TOKEN, GITHUB_TOKEN  the access token; the first that is set is used. It needs
+                          `security-events: write` in Actions, the scope `security_events` (or
+                          `public_repo` for public repositories), or, fine-grained, `Code scanning
+                          alerts: write`. There is no option for it: others could read it there
+  GITHUB_API_URL          the API of GitHub Enterprise Server, https://HOST/api/v3
+  GITHUB_REPOSITORY, GITHUB_SHA, GITHUB_REF, GITHUB_WORKSPACE
+                          set by GitHub Actions; without them git is asked
+
+A file whose scan did not finish (`executionSuccessful` is false) is noted by GitHub as a failed
+scan: its results do not become alerts, and no alert is closed.
+
+Exit codes:
+  0  GitHub has read the file
+  2  usage, no token, or no file that GitHub takes
+  3  GitHub was not reached, or did not take the file
+  4  GitHub has the file, and has not read it yet or notes that its scan did not finish";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = UPLOAD_HELP)]
+pub(super) struct UploadArgs {
+    /// A SARIF file, of layersift or another tool.
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) github: GithubArgs,
+    /// Trust the certificates in this PEM file besides the system's. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca_cert: Vec<PathBuf>,
+}
+
+/// What an upload to GitHub is about.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Upload")]
+pub(super) struct GithubArgs {
+    /// The repository the alerts are for [default: GITHUB_REPOSITORY, or git's `origin`].
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub(super) github_repository: Option<String>,
+    /// The commit the image was built from [default: GITHUB_SHA, or git's HEAD].
+    #[arg(long, value_name = "SHA", requires = "reference")]
+    pub(super) commit: Option<String>,
+    /// Its branch, tag or pull request, as `refs/heads/main` [default: GITHUB_REF, or git's HEAD].
+    #[arg(long = "ref", id = "reference", value_name = "REF", requires = "commit")]
+    pub(super) reference: Option<String>,
+    /// The folder that absolute paths of the file are made relative to [default: GITHUB_WORKSPACE].
+    #[arg(long, value_name = "DIR")]
+    pub(super) checkout: Option<PathBuf>,
+    /// Wait this long until GitHub has read the file; `0s` does not wait [default: 3m].
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) wait: Option<Duration>,
+}
+
+impl GithubArgs {
+    /// Whether anything of it was given.
+    pub(super) fn is_given(&self) -> bool {
+        let texts = [&self.github_repository, &self.commit, &self.reference];
+        texts.into_iter().any(Option::is_some) || self.checkout.is_some() || self.wait.is_some()
+    }
 }
 
 /// A mirror of a registry, `HOST=URL`.

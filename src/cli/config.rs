@@ -33,6 +33,10 @@ struct ScanTable {
     rule: Vec<Spanned<String>>,
     no_rule: Vec<Spanned<String>>,
     strict: bool,
+    dockerfile: Option<PathBuf>,
+    provenance: Vec<PathBuf>,
+    sarif_location: Option<Spanned<String>>,
+    category: Option<String>,
     insecure: Vec<Spanned<String>>,
     ca_cert: Vec<PathBuf>,
     docker_config: Option<PathBuf>,
@@ -41,6 +45,7 @@ struct ScanTable {
     client_cert: Option<PathBuf>,
     client_key: Option<PathBuf>,
     certs_dir: Option<PathBuf>,
+    limit: Vec<Spanned<String>>,
     jobs: Option<usize>,
 }
 
@@ -68,6 +73,7 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
     fill(&mut args.exclude, &table.exclude, place, "exclude")?;
     fill(&mut args.rule, &table.rule, place, "rule")?;
     fill(&mut args.no_rule, &table.no_rule, place, "no-rule")?;
+    fill(&mut args.limit, &table.limit, place, "limit")?;
     let registry = &mut args.registry;
     fill(&mut registry.insecure, &table.insecure, place, "insecure")?;
     fill(
@@ -94,6 +100,20 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
     let beside = |paths: Vec<PathBuf>| paths.into_iter().map(|path| folder.join(path)).collect();
     if args.rules.is_empty() {
         args.rules = beside(table.rules);
+    }
+    args.dockerfile = args
+        .dockerfile
+        .take()
+        .or(table.dockerfile.map(|path| folder.join(path)));
+    if args.provenance.is_empty() {
+        args.provenance = beside(table.provenance);
+    }
+    args.category = args.category.take().or(table.category);
+    if args.sarif_location.is_none() {
+        let location = table
+            .sarif_location
+            .map(|text| parse(&text, place, "sarif-location"));
+        args.sarif_location = location.transpose()?;
     }
     if registry.ca_cert.is_empty() {
         registry.ca_cert = beside(table.ca_cert);

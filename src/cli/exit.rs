@@ -13,9 +13,9 @@ pub(super) enum Exit {
     Findings,
     /// The command line or a file it names is wrong, or a report could not be written.
     Usage,
-    /// No target was found or could be read.
+    /// No target was found or could be read, or GitHub did not take an upload.
     Unresolved,
-    /// Something was not scanned; no findings so far.
+    /// Something was not scanned, no findings so far; or an upload was sent and not read.
     Incomplete,
     /// Something was not scanned, and there are findings.
     IncompleteWithFindings,
@@ -38,7 +38,10 @@ impl Exit {
 
     /// The code for an error that ended a command.
     pub(super) fn of(error: &anyhow::Error) -> Self {
-        if error.downcast_ref::<crate::source::SourceError>().is_some() {
+        let is_unanswered = |error: &crate::github::UploadError| error.is_remote();
+        if error.downcast_ref::<crate::source::SourceError>().is_some()
+            || error.downcast_ref().is_some_and(is_unanswered)
+        {
             Self::Unresolved
         } else {
             Self::Usage

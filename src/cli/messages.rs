@@ -87,6 +87,9 @@ fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(hint) = hint.or(error.downcast_ref::<DigestError>().map(DigestError::hint)) {
         return Some(hint.to_owned());
     }
+    if let Some(error) = error.downcast_ref::<crate::github::UploadError>() {
+        return error.hint();
+    }
     error
         .downcast_ref::<crate::source::SourceError>()
         .and_then(crate::source::SourceError::hint)

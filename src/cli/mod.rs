@@ -4,6 +4,7 @@
 mod args;
 mod baseline;
 mod cat;
+mod checkout;
 mod completions;
 mod config;
 mod doctor;
@@ -18,6 +19,7 @@ mod progress;
 mod rules;
 mod scan;
 pub mod show;
+mod upload;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -51,6 +53,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Rules(rules) => rules::run(&rules, &messages),
         Command::Scan(scan) => scan::run(*scan, &args.output, &messages),
         Command::Show(show) => show::run(&show, &args.output),
+        Command::Upload(upload) => upload::run(&upload, &messages),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 
 use super::args::{OutputArgs, ScanArgs};
+use super::checkout;
 use super::config;
 use super::exit::Exit;
 use super::gate::Gating;
@@ -15,9 +16,13 @@ use super::interrupt::Interrupt;
 use super::login;
 use super::messages::{Messages, colored};
 use super::progress::Bars;
+use super::upload::Uploader;
+use crate::dockerfile;
 use crate::finding::{Fingerprinter, Report, Reveal};
+use crate::limits::Limits;
 use crate::oci::PlatformSelector;
 use crate::policy::{Policy, Verdict};
+use crate::report::sarif::{self, Standing};
 use crate::report::{self, Format, Output, Settings};
 use crate::rules::{LoadError, Rule, RuleId, RuleSet};
 use crate::scan::{Scan, Target};
@@ -82,8 +87,22 @@ pub(super) fn execute(
         Reveal::Redacted
     };
     let mut sinks = sinks(&args.format, reveal)?;
+    if args.github.is_given() && !args.upload {
+        bail!("`--github-repository`, `--commit`, `--ref`, `--checkout` and `--wait` are for `--upload`");
+    }
+    // That it cannot be uploaded is better told before the scan than after it.
+    let uploader = match args.upload {
+        true => Some(Uploader::new(&args.github, &args.registry.ca_cert)?),
+        false => None,
+    };
+    let known = checkout::known(&args)?;
+    let standing = checkout::standing(&args);
     let interrupt = Interrupt::default();
-    let options = open_options(&args, gating.other_images(), &interrupt)?;
+    let mut limits = Limits::default();
+    for setting in &args.limit {
+        limits.set(setting);
+    }
+    let options = open_options(&args, gating.other_images(), &limits, &interrupt)?;
     interrupt.watch_signals().context("cannot watch for signals")?;
     if let Some(limit) = args.timeout {
         interrupt
@@ -91,6 +110,7 @@ pub(super) fn execute(
             .context("cannot start the clock of `--timeout`")?;
     }
     let mut scan = Scan::new(Arc::clone(&rules))
+        .limits(limits)
         .platforms(if args.platform.is_empty() {
             PlatformSelector::All
         } else {
@@ -123,9 +143,20 @@ pub(super) fn execute(
     if let Some(bars) = &bars {
         bars.finish();
     }
-    let report = reports.next().expect("a report for each group");
+    let mut report = reports.next().expect("a report for each group");
+    let located = dockerfile::locate(&mut report, &known);
     let (report, verdict) = gating.judge(&policy, report, reports.next(), &options, messages);
     tell_failures(&report, messages);
+    checkout::tell(&report, &known, &located, messages);
+    if sinks.iter().any(|(format, _)| format.name == "sarif") && args.category.is_none() {
+        tell_nameless(&report, messages);
+    }
+    let tracked = (standing == Standing::File).then(|| checkout::tracked(&report));
+    let placing = sarif::Options {
+        standing,
+        category: args.category.as_deref(),
+        tracked: tracked.as_ref(),
+    };
     let notes = report::notes(&rules);
     let mut is_lost = false;
     for (format, sink) in &mut sinks {
@@ -133,6 +164,7 @@ pub(super) fn execute(
             rules: &notes,
             width: terminal_width(),
             colour: colored(output.color, std::io::stdout().is_terminal()),
+            sarif: placing,
         };
         let written = (format.reporter)(settings).write(&report, &verdict, reveal, sink);
         match written {
@@ -146,6 +178,15 @@ pub(super) fn execute(
                 is_lost = true;
             }
         }
+    }
+    if let Some(uploader) = uploader.filter(|_| interrupt.signal().is_none()) {
+        let settings = Settings {
+            rules: &notes,
+            width: PLAIN_WIDTH,
+            colour: false,
+            sarif: placing,
+        };
+        is_lost |= !uploader.upload(&report, &verdict, settings, messages);
     }
     let exit = if is_lost {
         Exit::Usage
@@ -190,6 +231,21 @@ fn tell_failures(report: &Report, messages: &Messages) {
     }
     if report.interrupted {
         messages.warning("the scan was ended before everything was read: the report is partial");
+    }
+}
+
+/// Alerts of an image without a name would be taken for those of the next one.
+fn tell_nameless(report: &Report, messages: &Messages) {
+    for target in &report.targets {
+        let is_hex = |name: &str| name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let name = target.repository.trim_start_matches("sha256:");
+        if target.failure.is_none() && (name == target.source || is_hex(name)) {
+            messages.warning(format!(
+                "`{}` has no name that stays: in code scanning its alerts replace those of any other such image",
+                target.name
+            ));
+            messages.hint("name it with `--repository` or `--category`");
+        }
     }
 }
 
@@ -310,6 +366,7 @@ fn sinks(formats: &[String], reveal: Reveal) -> anyhow::Result<Vec<(&'static For
 fn open_options<'a>(
     args: &'a ScanArgs,
     others: impl Iterator<Item = &'a String>,
+    limits: &Limits,
     interrupt: &Interrupt,
 ) -> anyhow::Result<OpenOptions> {
     if args.registry.username.is_some() {
@@ -319,9 +376,11 @@ fn open_options<'a>(
     Ok(OpenOptions {
         registry: RegistryOptions {
             referrers: args.referrers,
+            limits: limits.clone(),
             ..login::options(&args.registry, stdin)?
         },
         from: args.from,
+        limits: limits.clone(),
         cancelled: Arc::clone(&interrupt.cancelled),
         ..OpenOptions::default()
     })

@@ -26,6 +26,7 @@ pub(super) fn run(args: &ShowArgs, output: &OutputArgs) -> anyhow::Result<Exit> 
         rules: &rules,
         width: terminal_width(),
         colour: colored(output.color, stdout.is_terminal()),
+        sarif: Default::default(),
     };
     let text = show(&report, &args.fingerprint, Reveal::Redacted, &settings)
         .with_context(|| format!("cannot show a finding of `{name}`"))?;

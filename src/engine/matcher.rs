@@ -18,7 +18,8 @@ use super::checks::{self, Verdict};
 use super::filter::Filter;
 use super::prefilter::{Hit, Prefilter};
 use super::{Candidate, Companion, File, Place, Regions, Window, context, entropy, extract};
-use crate::rules::{self, Confidence, Evidence, Literal, Part, Pattern, Rule, RuleSet};
+use crate::rules::{self, Check, Confidence, Evidence, Literal, Part, Pattern, Rule, RuleSet};
+use crate::text;
 
 /// A compiled set of rules. Built once; shared by all threads.
 ///
@@ -283,13 +284,40 @@ impl Matcher {
         found
     }
 
+    /// What a whole file that may be a key store is: a candidate of the first rule with the check
+    /// [`Check::KeyStore`], or `None` where it holds no private key.
+    ///
+    /// Its text is a digest of the file, never a part of it. *Cost*: a pass over the file, and at most half a million
+    /// blocks that are hashed for the passwords that are tried.
+    pub fn key_store(&self, bytes: &[u8]) -> Option<Candidate> {
+        let rules = self.rules.rules();
+        let number = rules
+            .iter()
+            .position(|rule| rule.anchor.checks.contains(&Check::KeyStore))?;
+        let Verdict::Pass(mut evidence) = checks::key_store(bytes) else {
+            return None;
+        };
+        evidence.sort_unstable();
+        Some(Candidate {
+            at: 0..bytes.len() as u64,
+            rule: number as u32,
+            part: None,
+            region: 0,
+            text: format!("sha256:{}", text::hex(&Sha256::digest(bytes))).into_bytes(),
+            companions: Vec::new(),
+            confidence: confidence(rules[number].confidence, &evidence, false),
+            evidence,
+        })
+    }
+
     /// Sorts the candidates of one stream by place and removes those that say the same as another one.
     ///
     /// Where one text was matched by several rules, or is the other half of a pair, the most specific one stays:
     /// a whole credential before a half or a lone identifier; then that of a rule that is not generic; then one whose
     /// checksum, structure or other half was verified; then the rule with the longest literal inside the text, with the
     /// longest literal at all, of the higher severity, of the first id. Halves that stand alone are kept for every rule
-    /// whose half they may be: which one it is shows when the other half is found, perhaps in another file.
+    /// whose half they may be: which one it is shows when the other half is found, perhaps in another file. The
+    /// private key inside a service account's document is told with the document.
     pub fn settle(&self, found: &mut Vec<Candidate>) {
         found.sort_by(|a, b| {
             (a.order(), Reverse(a.confidence), &a.evidence).cmp(&(
@@ -320,9 +348,27 @@ impl Matcher {
                     .or_insert(claim);
             }
         }
+        let documents: Vec<Range<u64>> = found
+            .iter()
+            .filter(|candidate| {
+                let rule = &self.rules.rules()[candidate.rule as usize];
+                candidate.part.is_none() && rule.anchor.checks.contains(&Check::GcpServiceAccount)
+            })
+            .map(|candidate| candidate.at.clone())
+            .collect();
+        let is_told_with_its_document = |candidate: &Candidate| {
+            let rule = &self.rules.rules()[candidate.rule as usize];
+            let holds = |document: &Range<u64>| {
+                document.start < candidate.at.start && candidate.at.end < document.end
+            };
+            rule.anchor.checks.contains(&Check::PrivateKey) && documents.iter().any(holds)
+        };
         let mut number = 0;
         found.retain(|candidate| {
             number += 1;
+            if is_told_with_its_document(candidate) {
+                return false;
+            }
             match claims.get(&(candidate.at.start, candidate.at.end)) {
                 Some((claim, _)) if candidate.part.is_some() => !claim.whole,
                 Some(&(_, best)) => best == number - 1,

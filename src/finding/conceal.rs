@@ -35,6 +35,18 @@ impl Report {
         {
             in_path.path(&mut hidden.example);
         }
+        for image in &mut self.images {
+            let history = image.build.history.iter_mut();
+            for text in history.flat_map(|step| [&mut step.created_by, &mut step.comment, &mut step.author]) {
+                text.iter_mut().for_each(|text| in_text.text(text));
+            }
+            let sources = image.build.provenances.iter_mut().flat_map(|p| &mut p.sources);
+            sources.for_each(|source| in_text.text(&mut source.text));
+            if let Some(dockerfile) = &mut image.dockerfile {
+                let instructions = dockerfile.instructions.iter_mut();
+                instructions.for_each(|instruction| in_text.text(&mut instruction.text));
+            }
+        }
         for occurrence in self.findings.iter_mut().flat_map(|f| &mut f.occurrences) {
             in_path.origin(&mut occurrence.origin);
             in_path.chain(&mut occurrence.within);

@@ -3,6 +3,7 @@
 mod class;
 mod conceal;
 mod coverage;
+mod dockerfile;
 mod fingerprint;
 mod report;
 mod secret;
@@ -12,6 +13,7 @@ pub use crate::text::Location;
 pub use crate::text::chain::{Chain, Link};
 pub use class::{Area, FileClass, Package, PackageState, PackageSystem, Tree};
 pub use coverage::{Coverage, Skip, SkipKind, SkipReason};
+pub use dockerfile::{BuildFacts, Certainty, Dockerfile, Instruction, MadeBy, Mapping};
 pub use fingerprint::{Fingerprint, Fingerprinter, Scheme};
 pub use report::{
     Companion, Counters, EntryFacts, Finding, HiddenFiles, ImageSummary, LayerSummary, Line, Occurrence,

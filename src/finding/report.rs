@@ -5,7 +5,7 @@ use crate::rules::{Confidence, Evidence, RuleId, Severity};
 use crate::text::chain::Chain;
 use crate::text::{Location, Lossless};
 
-use super::{Coverage, FileClass, Fingerprint, Scheme, Secret, Status};
+use super::{BuildFacts, Coverage, Dockerfile, FileClass, Fingerprint, MadeBy, Scheme, Secret, Status};
 
 /// Everything a run found out.
 #[derive(Clone, Debug)]
@@ -75,6 +75,10 @@ pub struct ImageSummary {
     pub hidden: Option<Vec<HiddenFiles>>,
     /// Its layers, base first.
     pub layers: Vec<LayerSummary>,
+    /// What the image says of how it was built. No report shows it.
+    pub build: BuildFacts,
+    /// The Dockerfile its instructions stand in, where one is known; see [`crate::dockerfile`].
+    pub dockerfile: Option<Dockerfile>,
     /// Whether everything of it was read, verified and searched.
     pub complete: bool,
 }
@@ -113,6 +117,8 @@ pub struct LayerSummary {
     pub created_by: Option<String>,
     /// When.
     pub created: Option<String>,
+    /// The instruction of the image's [`Dockerfile`] that made it.
+    pub made_by: Option<MadeBy>,
     /// Whether digest, size and DiffID are what the documents say.
     pub verification: Verification,
     /// The findings with an occurrence in it.
@@ -191,6 +197,9 @@ pub struct Occurrence {
     pub class: Option<FileClass>,
     /// Whether the bytes it stands in were verified.
     pub verification: Verification,
+    /// The instruction of the image's [`Dockerfile`] that brought it. Where several instructions made one layer, it may be
+    /// known here though not for the layer.
+    pub made_by: Option<MadeBy>,
 }
 
 /// Another half of a credential.
@@ -250,6 +259,21 @@ pub enum Origin {
     },
 }
 
+impl Report {
+    /// The instruction that brought an occurrence, with the file it is in.
+    pub fn added_by(&self, occurrence: &Occurrence) -> Option<(&Dockerfile, MadeBy)> {
+        let dockerfile = self.images.get(occurrence.image)?.dockerfile.as_ref()?;
+        Some((dockerfile, occurrence.made_by?))
+    }
+
+    /// The instruction that deleted or replaced an occurrence, with the file it is in.
+    pub fn hidden_by(&self, occurrence: &Occurrence) -> Option<(&Dockerfile, MadeBy)> {
+        let image = self.images.get(occurrence.image)?;
+        let layer = image.layers.get(occurrence.status.hidden_by()?.checked_sub(1)?)?;
+        Some((image.dockerfile.as_ref()?, layer.made_by?))
+    }
+}
+
 impl Origin {
     /// The layer it is in, or whose history it is.
     pub fn layer(&self) -> Option<usize> {
@@ -274,6 +298,9 @@ pub struct EntryFacts {
     pub mtime: i64,
     /// Size in bytes.
     pub size: u64,
+    /// The first 128 bits of the SHA-256 of its content, where it was hashed: see
+    /// [`crate::limits::Limits::compared_file_bytes`].
+    pub sha256: Option<[u8; 16]>,
 }
 
 /// One line of context, secrets replaced.

@@ -20,6 +20,8 @@ pub(super) struct Body {
     pub(super) size: u64,
     pub(super) format: Format,
     pub(super) content: Content,
+    /// What the one member of it is called, where that is known from elsewhere.
+    pub(super) name: Option<Vec<u8>>,
 }
 
 /// The bytes of a file.
@@ -37,6 +39,17 @@ pub(super) struct Held {
     pub(super) bytes: Vec<u8>,
     taken: u64,
     budget: Option<Arc<Budget>>,
+}
+
+impl Held {
+    /// The bytes, without the budget knowing of them any more.
+    pub(super) fn released(mut self) -> Self {
+        Self {
+            bytes: std::mem::take(&mut self.bytes),
+            taken: 0,
+            budget: None,
+        }
+    }
 }
 
 impl Drop for Held {
@@ -207,6 +220,7 @@ impl Picker {
             size,
             format,
             content,
+            name: None,
         });
     }
 
@@ -233,6 +247,7 @@ impl Picker {
                 size: span.end - span.start,
                 format,
                 content: Content::Whole(content),
+                name: None,
             });
         }
     }

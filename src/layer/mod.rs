@@ -12,7 +12,9 @@ mod archives;
 mod bodies;
 mod hasher;
 mod hidden;
+mod loose;
 mod merge;
+mod metadata_text;
 mod nested;
 pub mod owner;
 mod path_table;
@@ -21,6 +23,7 @@ mod record;
 mod whiteout;
 mod window;
 
+pub use metadata_text::{SearchedText, TextReader};
 pub use path_table::{EntryRow, PathTable};
 pub use reader::{Claims, LayerReader, Progress, Silent};
 pub use record::{Carrier, LayerCandidate, LayerRecord, LayerSkip, Severeness};

@@ -5,8 +5,16 @@
 //! the format shows, and as what the container says it is. A credential found both ways is told once, by its place in
 //! the content.
 
+mod inner;
+mod openings;
+#[cfg(test)]
+mod tests;
+
+pub(super) use inner::Inner;
+pub(super) use openings::Openings;
+
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -14,169 +22,20 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
 
 use crate::content::archive::{self, Format, Members, OpenError, Refusal, Source, Step};
-use crate::limits::{LimitHit, Limits};
+use crate::limits::LimitHit;
 use crate::tar::{Oddity, RegionKind};
-use crate::text::Lossless;
+use crate::text::Location;
 use crate::text::chain::{Chain, Link};
 
 use super::archives::{Body, Content, Held, Picker};
+use super::loose::LooseObjects;
 use super::merge::Merger;
 use super::owner::ContentDigest;
 use super::reader::{LayerReader, feed, oddity_text, settled};
 use super::record::{Carrier, LayerCandidate, Severeness};
 use super::window::{Cut, Framed, Windower};
-
-/// What the archive in one file gave.
-#[derive(Default)]
-pub(super) struct Opened {
-    entry: u32,
-    /// What the file is, where it holds candidates.
-    content: Option<ContentDigest>,
-    candidates: Vec<LayerCandidate>,
-    refused: Refusals,
-    /// By reason, what is over [`MOST_LISTED`].
-    more_refused: BTreeMap<&'static str, u64>,
-    expanded_bytes: u64,
-    more_in_file: u64,
-    partial_windows: u64,
-    over: u64,
-    /// Bytes whose search broke off; at least one where an opening did.
-    lost_bytes: u64,
-    /// Whether the scan was ended before all of it was searched.
-    interrupted: bool,
-}
-
-/// What could not be opened: in which container and why, and of its members the first and how many.
-type Refusals = BTreeMap<(Chain, &'static str), Refused>;
-
-struct Refused {
-    member: Option<Vec<u8>>,
-    count: u64,
-    why: String,
-}
-
-/// Something in a file that could not be opened.
-pub(super) struct Opaque {
-    /// The member of the layer.
-    pub(super) entry: u32,
-    /// The way from there.
-    pub(super) within: Chain,
-    pub(super) reason: &'static str,
-    pub(super) why: String,
-}
-
-/// Puts what archives gave in the order of the layer, so that limits cut the same whatever was ready first.
-pub(super) struct Openings<'a> {
-    limits: &'a Limits,
-    next: u64,
-    waiting: BTreeMap<u64, Opened>,
-    pub(super) candidates: Vec<LayerCandidate>,
-    pub(super) opaque: Vec<Opaque>,
-    /// By reason, what is over [`MOST_LISTED`].
-    pub(super) more_opaque: BTreeMap<&'static str, u64>,
-    pub(super) expanded_bytes: u64,
-    pub(super) more_in_file: u64,
-    /// Windows whose encoded text was not all decoded.
-    pub(super) partial_windows: u64,
-    /// Files with candidates, for the class of the file.
-    pub(super) contents: BTreeMap<u32, ContentDigest>,
-    /// Candidates beyond the limit of a layer.
-    pub(super) over: u64,
-    pub(super) lost_bytes: u64,
-    pub(super) interrupted: bool,
-}
-
-impl<'a> Openings<'a> {
-    pub(super) fn new(limits: &'a Limits) -> Self {
-        Self {
-            limits,
-            next: 0,
-            waiting: BTreeMap::new(),
-            candidates: Vec::new(),
-            opaque: Vec::new(),
-            more_opaque: BTreeMap::new(),
-            expanded_bytes: 0,
-            more_in_file: 0,
-            partial_windows: 0,
-            contents: BTreeMap::new(),
-            over: 0,
-            lost_bytes: 0,
-            interrupted: false,
-        }
-    }
-
-    /// Whether the layer has expanded to all it may: what comes behind this need not be opened any more.
-    fn is_exhausted(&self) -> bool {
-        self.expanded_bytes >= self.limits.archive_expanded_bytes
-    }
-
-    fn add(&mut self, number: u64, opened: Opened) {
-        self.waiting.insert(number, opened);
-        while let Some(opened) = self.waiting.remove(&self.next) {
-            self.next += 1;
-            self.append(opened);
-        }
-    }
-
-    fn list(&mut self, opaque: Opaque) {
-        if self.opaque.len() < MOST_LISTED {
-            self.opaque.push(opaque);
-        } else {
-            *self.more_opaque.entry(opaque.reason).or_default() += 1;
-        }
-    }
-
-    fn append(&mut self, opened: Opened) {
-        self.interrupted |= opened.interrupted;
-        // Decided here and not where the work is done: there it would depend on which thread was first.
-        if self.is_exhausted() {
-            let refusal = Refusal::Limit(LimitHit::ArchiveBytes);
-            self.list(Opaque {
-                entry: opened.entry,
-                within: Chain::default(),
-                reason: refusal.name(),
-                why: refusal.to_string(),
-            });
-            return;
-        }
-        self.expanded_bytes += opened.expanded_bytes;
-        self.more_in_file += opened.more_in_file;
-        self.partial_windows += opened.partial_windows;
-        self.contents
-            .extend(opened.content.map(|content| (opened.entry, content)));
-        self.lost_bytes += opened.lost_bytes;
-        self.over += opened.over;
-        for (reason, count) in opened.more_refused {
-            *self.more_opaque.entry(reason).or_default() += count;
-        }
-        for ((within, reason), refused) in opened.refused {
-            let within = match refused.member {
-                Some(name) => within.then(Link::Member(Lossless(name))),
-                None => within,
-            };
-            let why = match refused.count {
-                1 => refused.why,
-                count => format!("{}, and so are {} more members of it", refused.why, count - 1),
-            };
-            self.list(Opaque {
-                entry: opened.entry,
-                within,
-                reason,
-                why,
-            });
-        }
-        for candidate in opened.candidates {
-            if self.candidates.len() >= self.limits.findings {
-                self.over += 1;
-            } else {
-                self.candidates.push(candidate);
-            }
-        }
-    }
-}
-
-/// Places of one layer that could not be opened and are listed by name; of the rest it is told how many there are.
-const MOST_LISTED: usize = 1000;
+use inner::{drop_later_versions, drop_stored};
+use openings::{MOST_LISTED, Opened, Refused};
 
 /// Opens one file and adds what it gave. Never waits but for the pieces of the file.
 pub(super) fn open(reader: &LayerReader<'_>, number: u64, body: Body, openings: &Mutex<Openings<'_>>) {
@@ -208,6 +67,7 @@ pub(super) fn open(reader: &LayerReader<'_>, number: u64, body: Body, openings: 
         expanded_bytes: Cell::new(0),
         members: Cell::new(0),
         held_bytes: Cell::new(0),
+        commits: RefCell::default(),
         gathered: RefCell::default(),
     };
     let top = Chain::default();
@@ -219,7 +79,7 @@ pub(super) fn open(reader: &LayerReader<'_>, number: u64, body: Body, openings: 
             let _ = opening.archive(body.format, Source::Once(&mut pieces), &top);
         }
         Content::Whole(Held { bytes, .. }) => {
-            let _ = opening.archive(body.format, Source::Whole(bytes), &top);
+            let _ = opening.whole(&body, bytes, &top);
         }
     }));
     if opened.is_err() {
@@ -242,6 +102,8 @@ struct Opening<'r, 'a> {
     members: Cell<u64>,
     /// Bytes of nested archives in memory.
     held_bytes: Cell<u64>,
+    /// The commits that versions of files are first in, by age, of versions that hold candidates.
+    commits: RefCell<HashMap<Chain, u32>>,
     gathered: RefCell<Opened>,
 }
 
@@ -251,6 +113,7 @@ impl Opening<'_, '_> {
         opened.entry = self.entry;
         opened.expanded_bytes = self.expanded_bytes.get();
         drop_stored(&mut opened.candidates);
+        opened.more_versions = drop_later_versions(&mut opened.candidates, &self.commits.into_inner());
         let order = |found: &LayerCandidate| (found.within.clone(), found.candidate.order());
         opened.candidates.sort_by_cached_key(order);
         opened
@@ -308,6 +171,20 @@ impl Opening<'_, '_> {
         Ok(())
     }
 
+    /// Opens a file that is held.
+    fn whole(&self, body: &Body, bytes: &[u8], chain: &Chain) -> io::Result<()> {
+        let Some(name) = &body.name else {
+            return self.archive(body.format, Source::Whole(bytes), chain);
+        };
+        let mut inside = Inside {
+            opening: self,
+            chain,
+            name: Some(name),
+        };
+        let opened = archive::open(body.format, Source::Whole(bytes), self.reader.limits, &mut inside);
+        self.outcome(opened, chain)
+    }
+
     /// Opens an archive whose own bytes are searched by the caller. *Errors*: those of the source, and whatever ends
     /// the opening of the file.
     fn archive(&self, format: Format, mut source: Source<'_>, chain: &Chain) -> io::Result<()> {
@@ -333,8 +210,21 @@ impl Opening<'_, '_> {
             self.held_bytes.set(before);
             return opened;
         }
-        let mut inside = Inside { opening: self, chain };
-        match archive::open(format, source, self.reader.limits, &mut inside) {
+        if let (Format::KeyStore, Source::Whole(bytes)) = (format, &source) {
+            self.key_store(bytes, chain);
+            return Ok(());
+        }
+        let mut inside = Inside {
+            opening: self,
+            chain,
+            name: None,
+        };
+        let opened = archive::open(format, source, self.reader.limits, &mut inside);
+        self.outcome(opened, chain)
+    }
+
+    fn outcome(&self, opened: Result<(), OpenError>, chain: &Chain) -> io::Result<()> {
+        match opened {
             Ok(()) => Ok(()),
             Err(OpenError::Content(error)) => Err(error),
             Err(OpenError::Refused(refusal)) => {
@@ -342,6 +232,31 @@ impl Opening<'_, '_> {
                 Ok(())
             }
         }
+    }
+
+    /// Tells that content is a key store, if it is one that holds a private key.
+    fn key_store(&self, bytes: &[u8], chain: &Chain) {
+        let Some(candidate) = self.reader.matcher.key_store(bytes) else {
+            return;
+        };
+        let gathered = &mut *self.gathered.borrow_mut();
+        if gathered.candidates.len() >= self.reader.limits.findings {
+            gathered.over += 1;
+            return;
+        }
+        gathered.candidates.push(LayerCandidate {
+            carrier: Carrier::Tar(RegionKind::Body),
+            entry: Some(self.entry),
+            within: chain.clone(),
+            // All of it; there are no lines to count.
+            location: Location {
+                length: candidate.at.end,
+                ..Location::default()
+            },
+            companions: Vec::new(),
+            context: Vec::new(),
+            candidate,
+        });
     }
 
     /// Searches the content of a member or a stream, and opens it if it is an archive itself.
@@ -388,19 +303,29 @@ impl Opening<'_, '_> {
         let room = limits.archive_bytes.saturating_sub(self.held_bytes.get());
         let mut windows = Windower::tar(&self.reader.buffers, limits, Picker::of_member(room));
         let merger = Mutex::new(Merger::new(limits));
-        let read = self.read_tar(source, chain, &mut windows, &merger);
+        let mut loose = LooseObjects::new(limits.git_objects_bytes.min(room));
+        let mut read = self.read_tar(source, chain, &mut windows, &merger, &mut loose);
+        // Those of an archive that breaks off are opened too.
+        let (objects, is_over) = loose.named(limits);
+        if is_over {
+            self.refuse(chain, None, &Refusal::Limit(LimitHit::GitNames));
+        }
+        for body in objects {
+            let chain = chain.then(Link::Member(windows.path(body.entry).as_slice().into()));
+            read = read.and(self.body(body, &chain));
+        }
         let (cut, framed) = windows.finish();
         self.reader.search(&cut, &merger);
         self.judge(&framed, read.is_err(), chain);
-        let counted = self.count_members(framed.paths.len() as u64 + framed.entries_over);
+        let counted = self.count_members(framed.paths.len() as u64 + framed.entries_over + framed.paths_over);
         let mut chains: HashMap<u32, Chain> = HashMap::new();
         self.keep(merger, |found| {
             let Some(entry) = found.entry.filter(|_| found.carrier.is_file()) else {
                 return Place::Between(chain.clone());
             };
             let member = chains.entry(entry).or_insert_with(|| {
-                let path = framed.paths.row(entry).map_or(&b""[..], |row| row.path);
-                chain.then(Link::Member(path.into()))
+                let path = framed.paths.row(entry).map(|row| row.path.into_owned());
+                chain.then(Link::Member(path.unwrap_or_default().as_slice().into()))
             });
             Place::Content(member.clone())
         });
@@ -413,6 +338,7 @@ impl Opening<'_, '_> {
         chain: &Chain,
         windows: &mut Windower,
         merger: &Mutex<Merger<'_>>,
+        loose: &mut LooseObjects,
     ) -> io::Result<()> {
         loop {
             let count = read(source, windows.space())?;
@@ -423,8 +349,10 @@ impl Opening<'_, '_> {
                 windows.advance(count);
             }
             for body in windows.bodies() {
-                let chain = chain.then(Link::Member(windows.path(body.entry).into()));
-                self.body(body, &chain)?;
+                let path = windows.path(body.entry);
+                if let Some(body) = loose.pass(body, &path) {
+                    self.body(body, &chain.then(Link::Member(path.as_slice().into())))?;
+                }
             }
             if count == 0 {
                 return Ok(());
@@ -448,9 +376,7 @@ impl Opening<'_, '_> {
         };
         let before = self.held_bytes.get();
         self.held_bytes.set(before + held.bytes.len() as u64);
-        let opened = self.guard(chain, || {
-            self.archive(body.format, Source::Whole(&held.bytes), chain)
-        });
+        let opened = self.guard(chain, || self.whole(&body, &held.bytes, chain));
         self.held_bytes.set(before);
         opened
     }
@@ -530,17 +456,28 @@ enum Place {
 struct Inside<'o, 'r, 'a> {
     opening: &'o Opening<'r, 'a>,
     chain: &'o Chain,
+    /// What its member is called, where others than the container know.
+    name: Option<&'o [u8]>,
 }
 
 impl Members for Inside<'_, '_, '_> {
     fn member(&mut self, step: Step<'_>, content: &mut dyn Read) -> io::Result<()> {
         self.opening.count_members(1)?;
         let chain = self.chain.then(match step {
-            Step::Member(name) => Link::Member(name.into()),
+            Step::Member(name) | Step::Version(name, _) => Link::Member(self.name.unwrap_or(name).into()),
             Step::Stream(name) => Link::Stream(name),
         });
-        self.opening
-            .guard(&chain, || self.opening.content(content, &chain))
+        let found = || self.opening.gathered.borrow().candidates.len();
+        let before = found();
+        let opened = self
+            .opening
+            .guard(&chain, || self.opening.content(content, &chain));
+        if let Step::Version(_, commit) = step
+            && found() > before
+        {
+            self.opening.commits.borrow_mut().insert(chain, commit);
+        }
+        opened
     }
 
     fn refused(&mut self, name: &[u8], refusal: Refusal) {
@@ -644,341 +581,5 @@ fn read(source: &mut dyn Read, out: &mut [u8]) -> io::Result<usize> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             outcome => return outcome,
         }
-    }
-}
-
-/// Drops candidates that stand in the bytes of a container and again in the content that these bytes are: what a zip
-/// stores, what tar, ar and cpio hold.
-fn drop_stored(candidates: &mut Vec<LayerCandidate>) {
-    let inner = Inner::of(candidates);
-    candidates.retain(|found| !inner.has(found));
-}
-
-/// The credentials of nested content and where they are, to compare with those of its containers.
-pub(super) struct Inner(HashMap<Key, Vec<(Option<u32>, Chain)>>);
-
-/// Rule, part, text and the texts of the companions.
-type Key = (u32, Option<u32>, Vec<u8>, Vec<Vec<u8>>);
-
-impl Inner {
-    pub(super) fn of(candidates: &[LayerCandidate]) -> Self {
-        let mut inner: HashMap<Key, Vec<(Option<u32>, Chain)>> = HashMap::new();
-        for found in candidates
-            .iter()
-            .filter(|found| !containers(&found.within).is_empty())
-        {
-            let places = inner.entry(key(found)).or_default();
-            places.push((found.entry, found.within.clone()));
-        }
-        Self(inner)
-    }
-
-    /// Whether the same stands deeper in what `found` stands in.
-    pub(super) fn has(&self, found: &LayerCandidate) -> bool {
-        if self.0.is_empty() {
-            return false;
-        }
-        let own = containers(&found.within);
-        self.0.get(&key(found)).is_some_and(|places| {
-            places.iter().any(|(entry, chain)| {
-                let chain = containers(chain);
-                *entry == found.entry && chain.len() > own.len() && chain.starts_with(own)
-            })
-        })
-    }
-}
-
-fn key(found: &LayerCandidate) -> Key {
-    let candidate = &found.candidate;
-    let companions = candidate.companions.iter();
-    (
-        candidate.rule,
-        candidate.part,
-        candidate.text.clone(),
-        companions.map(|companion| companion.text.clone()).collect(),
-    )
-}
-
-/// The steps before any text was decoded.
-fn containers(chain: &Chain) -> &[Link] {
-    let links = chain.links();
-    let encoded = links.iter().position(|link| matches!(link, Link::Encoding(_)));
-    &links[..encoded.unwrap_or(links.len())]
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
-
-    use super::super::reader::tests::RULE;
-    use super::*;
-    use crate::engine::Matcher;
-    use crate::layer::{Claims, LayerRecord, Silent};
-    use crate::limits::Budget;
-    use crate::oci::Algorithm;
-    use crate::rules::RuleSet;
-
-    fn token(number: usize) -> String {
-        // Digits that follow no pattern, or the checks would take it for a placeholder.
-        let scattered = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        format!("tok_{scattered:016x}")
-    }
-
-    fn read(blob: &[u8], limits: &Limits, jobs: usize) -> LayerRecord {
-        let rules = RuleSet::load(&[("tests.toml".to_owned(), RULE.to_owned())]).expect("the rule is right");
-        let rules = rules.retain(|rule| rule.id.0 == "test-token");
-        let matcher = Matcher::new(Arc::new(rules));
-        let budget = Budget::new(limits.in_flight_bytes);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(jobs)
-            .build()
-            .expect("threads start");
-        let cancelled = AtomicBool::new(false);
-        let reader = LayerReader::new(&matcher, limits, &budget, &pool, &cancelled);
-        let claims = Claims {
-            digest: Algorithm::Sha256,
-            diff_id: None,
-            size: None,
-        };
-        reader.read(&mut &blob[..], claims, &Silent)
-    }
-
-    fn tar(files: &[(String, Vec<u8>)]) -> Vec<u8> {
-        let mut builder = tar::Builder::new(Vec::new());
-        for (path, content) in files {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(content.len() as u64);
-            header.set_mode(0o644);
-            builder
-                .append_data(&mut header, path, content.as_slice())
-                .expect("the archive can be written");
-        }
-        builder.into_inner().expect("the archive can be ended")
-    }
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2_encoder();
-        encoder.write_all(bytes).expect("memory can be written");
-        encoder.finish().expect("memory can be written")
-    }
-
-    fn flate2_encoder() -> flate2::write::GzEncoder<Vec<u8>> {
-        flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast())
-    }
-
-    fn noise(length: usize) -> Vec<u8> {
-        let mut state = 1_u64;
-        std::iter::repeat_with(|| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 56) as u8
-        })
-        .take(length)
-        .collect()
-    }
-
-    fn places(record: &LayerRecord) -> Vec<(String, u64)> {
-        let candidates = record.candidates.iter();
-        candidates
-            .map(|found| {
-                let row = found.entry.and_then(|entry| record.paths.row(entry));
-                let path = row.map_or(&b""[..], |row| row.path);
-                let path = String::from_utf8_lossy(path).into_owned();
-                (format!("{path}{}", found.within), found.location.offset)
-            })
-            .collect()
-    }
-
-    fn reasons(record: &LayerRecord) -> Vec<&'static str> {
-        record.skips.iter().map(|skip| skip.reason).collect()
-    }
-
-    /// A `.tar.gz` with tokens in front of, between and behind content that does not compress.
-    fn large() -> Vec<u8> {
-        let file = |number: usize| {
-            let mut content = noise(900_000);
-            content[899_999] = b' ';
-            content.extend_from_slice(token(number).as_bytes());
-            (format!("d/{number}"), content)
-        };
-        gzip(&tar(&[file(1), file(2), file(3)]))
-    }
-
-    #[test]
-    fn a_file_too_large_to_hold_is_opened_while_it_passes() {
-        let blob = tar(&[
-            ("first.gz".to_owned(), gzip(token(7).as_bytes())),
-            ("large.tgz".to_owned(), large()),
-            ("last.gz".to_owned(), gzip(token(8).as_bytes())),
-        ]);
-        let expected = vec![
-            ("first.gz!(gzip)".to_owned(), 0),
-            ("large.tgz!(gzip)!/d/1".to_owned(), 900_000),
-            ("large.tgz!(gzip)!/d/2".to_owned(), 900_000),
-            ("large.tgz!(gzip)!/d/3".to_owned(), 900_000),
-            ("last.gz!(gzip)".to_owned(), 0),
-        ];
-        for archive_bytes in [Limits::default().archive_bytes, 100_000] {
-            let limits = Limits {
-                archive_bytes,
-                archives_in_flight_bytes: archive_bytes,
-                ..Limits::default()
-            };
-            for jobs in [1, 4] {
-                let record = read(&blob, &limits, jobs);
-                assert_eq!(places(&record), expected);
-                assert_eq!(record.skips, []);
-                assert!(record.expanded_bytes > 2_700_000);
-            }
-        }
-    }
-
-    #[test]
-    fn a_large_file_whose_layer_ends_within_it_ends_too() {
-        let blob = tar(&[("large.tgz".to_owned(), large())]);
-        let limits = Limits {
-            archive_bytes: 100_000,
-            ..Limits::default()
-        };
-        let record = read(&blob[..2_000_000], &limits, 1);
-        assert_eq!(
-            places(&record),
-            [
-                ("large.tgz!(gzip)!/d/1".to_owned(), 900_000),
-                ("large.tgz!(gzip)!/d/2".to_owned(), 900_000)
-            ]
-        );
-        // Of the layer, and of the file in it.
-        assert_eq!(reasons(&record), ["tar-truncated", "truncated-archive"]);
-    }
-
-    #[test]
-    fn a_directory_at_the_end_of_a_large_file_is_out_of_reach() {
-        let mut archive = b"PK\x03\x04".to_vec();
-        archive.resize(200_000, b' ');
-        archive.extend_from_slice(token(1).as_bytes());
-        let limits = Limits {
-            archive_bytes: 100_000,
-            ..Limits::default()
-        };
-        let record = read(&tar(&[("a.zip".to_owned(), archive)]), &limits, 1);
-        assert_eq!(places(&record).len(), 1);
-        assert_eq!(reasons(&record), ["needs-random-access"]);
-    }
-
-    #[test]
-    fn nested_archives_share_the_memory_that_one_file_may_take() {
-        // Each level holds what is in it: three levels of 60,000 bytes and more.
-        let mut inner = b"PK\x03\x04".to_vec();
-        inner.extend_from_slice(&noise(60_000));
-        let middle = tar(&[("b.zip".to_owned(), inner)]);
-        let blob = tar(&[("a.tar.gz".to_owned(), gzip(&middle))]);
-        for (archive_bytes, reason) in [(50_000, "needs-random-access"), (1 << 20, "malformed-archive")] {
-            let limits = Limits {
-                archive_bytes,
-                ..Limits::default()
-            };
-            assert_eq!(reasons(&read(&blob, &limits, 1)), [reason]);
-        }
-    }
-
-    #[test]
-    fn a_file_that_expands_beyond_all_measure_is_stopped_and_the_next_is_not() {
-        let mut zeros = token(1).into_bytes();
-        zeros.resize(8 << 20, 0);
-        zeros.extend_from_slice(token(2).as_bytes());
-        let blob = tar(&[
-            ("bomb.gz".to_owned(), gzip(&gzip(&zeros))),
-            ("z.gz".to_owned(), gzip(token(3).as_bytes())),
-        ]);
-        let limits = Limits {
-            archive_ratio: 10,
-            archive_ratio_from_bytes: 4 << 20,
-            ..Limits::default()
-        };
-        let record = read(&blob, &limits, 2);
-        assert_eq!(reasons(&record), ["archive-ratio"]);
-        let expected = [
-            ("bomb.gz!(gzip)!(gzip)".to_owned(), 0),
-            ("z.gz!(gzip)".to_owned(), 0),
-        ];
-        assert_eq!(places(&record), expected);
-        assert!(record.expanded_bytes < 7 << 20, "{}", record.expanded_bytes);
-    }
-
-    #[test]
-    fn a_layer_that_expands_to_all_it_may_says_which_files_it_left() {
-        let files: Vec<(String, Vec<u8>)> = (0..40)
-            .map(|number| {
-                let mut content = vec![b'.'; 100_000];
-                content.extend_from_slice(token(number).as_bytes());
-                (format!("{number}.gz"), gzip(&content))
-            })
-            .collect();
-        let blob = tar(&files);
-        let limits = Limits {
-            archive_expanded_bytes: 1_000_000,
-            ..Limits::default()
-        };
-        let one = read(&blob, &limits, 1);
-        let many = read(&blob, &limits, 8);
-        assert_eq!(places(&one), places(&many));
-        assert_eq!(one.skips, many.skips);
-        assert_eq!(places(&one).len(), 10);
-        assert_eq!(reasons(&one), ["archive-bytes"; 30]);
-    }
-
-    #[test]
-    fn members_beyond_the_limit_end_the_file() {
-        let files: Vec<(String, Vec<u8>)> = (0..9).map(|number| (number.to_string(), vec![b'x'])).collect();
-        let blob = tar(&[("many.tgz".to_owned(), gzip(&tar(&files)))]);
-        let limits = Limits {
-            archive_members: 5,
-            ..Limits::default()
-        };
-        assert_eq!(reasons(&read(&blob, &limits, 1)), ["archive-members"]);
-    }
-
-    #[test]
-    fn first_bytes_that_come_in_pieces_are_told_as_well() {
-        // Compressed with a flush behind every few bytes, so that each step of decompression gives a few.
-        let inner = tar(&[("k".to_owned(), token(5).into_bytes())]);
-        let stream = tar(&[
-            ("a.tar".to_owned(), inner),
-            ("b.gz".to_owned(), gzip(token(6).as_bytes())),
-        ]);
-        let mut encoder = flate2_encoder();
-        for piece in stream.chunks(3) {
-            encoder.write_all(piece).expect("memory can be written");
-            encoder.flush().expect("memory can be written");
-        }
-        let blob = encoder.finish().expect("memory can be written");
-        let record = read(&blob, &Limits::default(), 1);
-        let expected = [("a.tar!/k".to_owned(), 0), ("b.gz!(gzip)".to_owned(), 0)];
-        assert_eq!(places(&record), expected);
-    }
-
-    #[test]
-    fn what_cannot_be_opened_is_listed_up_to_a_number_and_counted_beyond_it() {
-        let broken = |number: usize| (format!("{number}.zip"), b"PK\x03\x04".to_vec());
-        let inner: Vec<(String, Vec<u8>)> = (0..1100).map(broken).collect();
-        let mut files: Vec<(String, Vec<u8>)> = (0..30).map(broken).collect();
-        files.push(("many.tar".to_owned(), tar(&inner)));
-        let record = read(&tar(&files), &Limits::default(), 2);
-        assert_eq!(record.skips.len(), 1001);
-        let last = record.skips.last().expect("there are many");
-        assert_eq!(last.severeness, Severeness::Opaque);
-        assert_eq!(last.detail, "130 more places in this layer");
-    }
-
-    #[test]
-    fn what_stands_between_the_members_of_a_tar_archive_is_told_of_the_archive() {
-        let mut inner = tar(&[("k".to_owned(), b"x".to_vec())]);
-        inner[600..620].copy_from_slice(token(9).as_bytes());
-        let blob = tar(&[("a.tgz".to_owned(), gzip(&inner))]);
-        let record = read(&blob, &Limits::default(), 1);
-        assert_eq!(places(&record), [("a.tgz!(gzip)".to_owned(), 600)]);
-        assert_eq!(record.candidates[0].location.line, 0);
     }
 }

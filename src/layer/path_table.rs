@@ -1,44 +1,38 @@
-//! The members of a layer, kept small: one row each, their names in one buffer.
+//! The members of a layer, kept small: each row holds only what the one before it does not say. Keeps no content, and
+//! no more bytes than it was given room for.
+
+use std::borrow::Cow;
 
 use crate::tar::{Entry, EntryKind};
 
 use super::Mark;
-use super::whiteout::mark;
+use super::whiteout::{Effect, effect, mark};
 
-/// Every member of a layer in the order of the archive. Cost: 56 bytes a member and the bytes of its name.
+/// Rows that are packed together. A row is reached by reading those before it in its block.
+const BLOCK_ROWS: usize = 64;
+
+/// Every member of a layer in the order of the archive. Rows of one folder share its name, and mostly owner, mode and
+/// time. *Cost*: 8 bytes a member and what is new in its name; about 25 bytes for a file of an ordinary layer, 12 for
+/// one of five million empty files in one folder. A row out of order costs reading 32 others on average, one in order
+/// nothing.
 #[derive(Clone, Debug, Default)]
 pub struct PathTable {
-    rows: Vec<Row>,
-    names: Vec<u8>,
-}
-
-#[derive(Clone, Debug)]
-struct Row {
-    name: u64,
-    name_length: u32,
-    link_length: u32,
-    effect: Effect,
-    kind: EntryKind,
-    mode: u16,
-    uid: u32,
-    gid: u32,
-    mtime: i64,
-    size: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Effect {
-    Entry,
-    Ignored,
-    Opaque,
-    Whiteout,
+    /// Blocks of [`BLOCK_ROWS`] rows, the last one excepted.
+    blocks: Vec<Box<[u8]>>,
+    /// The block that is being filled.
+    open: Vec<u8>,
+    /// The row that was added last, which the next one is told apart from.
+    last: Row,
+    rows: usize,
+    /// Bytes of the blocks that are full.
+    packed_bytes: u64,
 }
 
 /// One member.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EntryRow<'a> {
     /// Its normalised path as the archive has it, whiteout prefix included.
-    pub path: &'a [u8],
+    pub path: Cow<'a, [u8]>,
     /// What it is.
     pub kind: EntryKind,
     /// The target of a link, as written.
@@ -59,90 +53,295 @@ pub struct EntryRow<'a> {
 impl EntryRow<'_> {
     /// What it does to lower layers.
     pub fn mark(&self) -> Mark {
-        match self.effect {
-            Effect::Entry => Mark::Entry,
-            Effect::Ignored => Mark::Ignored,
-            Effect::Opaque => Mark::Opaque,
-            Effect::Whiteout => {
-                let entry = Entry {
-                    path: crate::tar::EntryPath::normalise(self.path),
-                    kind: self.kind,
-                    link: Vec::new(),
-                    mode: 0,
-                    uid: 0,
-                    gid: 0,
-                    mtime: 0,
-                    size: 0,
-                    offset: 0,
-                };
-                mark(&entry)
-            }
+        mark(self.effect, &self.path)
+    }
+
+    /// Whether it puts something at its path, whatever it hides besides.
+    pub fn is_shown(&self) -> bool {
+        matches!(self.effect, Effect::None | Effect::OpaqueSelf)
+    }
+}
+
+/// What a row has in common with the next one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Row {
+    path: Vec<u8>,
+    owner: Owner,
+    mtime: i64,
+    size: u64,
+    kind: EntryKind,
+    effect: Effect,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Owner {
+    mode: u32,
+    uid: u32,
+    gid: u32,
+}
+
+impl Default for Row {
+    fn default() -> Self {
+        Self {
+            path: Vec::new(),
+            owner: Owner::default(),
+            mtime: 0,
+            size: 0,
+            kind: EntryKind::File,
+            effect: Effect::None,
         }
     }
 }
+
+impl Row {
+    fn told<'a>(&self, path: Cow<'a, [u8]>, link: &'a [u8]) -> EntryRow<'a> {
+        EntryRow {
+            path,
+            kind: self.kind,
+            link,
+            mode: self.owner.mode,
+            uid: u64::from(self.owner.uid),
+            gid: u64::from(self.owner.gid),
+            mtime: self.mtime,
+            size: self.size,
+            effect: self.effect,
+        }
+    }
+}
+
+/// What the first two bytes of a row say: kind and effect, and which fields follow.
+const KINDS: [EntryKind; 8] = [
+    EntryKind::File,
+    EntryKind::Directory,
+    EntryKind::Symlink,
+    EntryKind::HardLink,
+    EntryKind::Character { zero: false },
+    EntryKind::Character { zero: true },
+    EntryKind::Block,
+    EntryKind::Fifo,
+];
+const EFFECTS: [Effect; 6] = [
+    Effect::None,
+    Effect::Nothing,
+    Effect::Opaque,
+    Effect::OpaqueSelf,
+    Effect::Whiteout,
+    Effect::WhiteoutSelf,
+];
+const HAS_OWNER: u8 = 1;
+const HAS_MTIME: u8 = 2;
+const HAS_SIZE: u8 = 4;
 
 impl PathTable {
     /// Adds a member. Paths longer than `longest` bytes are cut.
     pub(super) fn push(&mut self, entry: &Entry, longest: usize) {
         let path = entry.path.as_bytes();
         let path = &path[..path.len().min(longest)];
-        let link = &entry.link[..entry.link.len().min(longest)];
-        self.rows.push(Row {
-            name: self.names.len() as u64,
-            name_length: path.len() as u32,
-            link_length: link.len() as u32,
-            effect: match mark(entry) {
-                Mark::Entry => Effect::Entry,
-                Mark::Ignored => Effect::Ignored,
-                Mark::Opaque => Effect::Opaque,
-                Mark::Whiteout(_) => Effect::Whiteout,
-            },
-            kind: entry.kind,
-            mode: (entry.mode & 0o7777) as u16,
+        let owner = Owner {
+            mode: entry.mode & 0o7777,
             uid: u32::try_from(entry.uid).unwrap_or(u32::MAX),
             gid: u32::try_from(entry.gid).unwrap_or(u32::MAX),
-            mtime: entry.mtime,
-            size: entry.size,
-        });
-        self.names.extend_from_slice(path);
-        self.names.extend_from_slice(link);
+        };
+        let effect = effect(entry);
+        let place = |found: Option<usize>| found.expect("every kind and effect is listed") as u64;
+        let kind = place(KINDS.iter().position(|kind| *kind == entry.kind));
+        let effects = place(EFFECTS.iter().position(|known| *known == effect));
+        let last = &mut self.last;
+        let shared = path
+            .iter()
+            .zip(&last.path)
+            .take_while(|(new, old)| new == old)
+            .count();
+        let has = |is_new: bool, flag: u8| if is_new { flag } else { 0 };
+        let flags = has(owner != last.owner, HAS_OWNER)
+            | has(entry.mtime != last.mtime, HAS_MTIME)
+            | has(entry.size != last.size, HAS_SIZE);
+        let row = &mut self.open;
+        row.push((kind | effects << 3) as u8);
+        row.push(flags);
+        put(row, shared as u64);
+        put(row, (path.len() - shared) as u64);
+        row.extend_from_slice(&path[shared..]);
+        if flags & HAS_OWNER != 0 {
+            for number in [owner.mode, owner.uid, owner.gid] {
+                put(row, u64::from(number));
+            }
+        }
+        if flags & HAS_MTIME != 0 {
+            let step = entry.mtime.wrapping_sub(last.mtime);
+            put(row, (step.wrapping_shl(1) ^ (step >> 63)).cast_unsigned());
+        }
+        if flags & HAS_SIZE != 0 {
+            put(row, entry.size);
+        }
+        if is_link(entry.kind) {
+            let link = &entry.link[..entry.link.len().min(longest)];
+            put(row, link.len() as u64);
+            row.extend_from_slice(link);
+        }
+        last.path.truncate(shared);
+        last.path.extend_from_slice(&path[shared..]);
+        (last.owner, last.mtime, last.size) = (owner, entry.mtime, entry.size);
+        self.rows += 1;
+        if self.rows.is_multiple_of(BLOCK_ROWS) {
+            self.packed_bytes += self.open.len() as u64;
+            self.blocks.push(self.open.as_slice().into());
+            self.open.clear();
+            self.last = Row::default();
+        }
+    }
+
+    /// The bytes of its rows.
+    pub(super) fn bytes(&self) -> u64 {
+        self.packed_bytes + self.open.len() as u64
     }
 
     /// The number of members.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.rows
     }
 
     /// Whether the layer has no member.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows == 0
     }
 
-    /// The member of this number.
+    /// The member of this number. For many in order, [`PathTable::rows_from`] is cheaper.
     pub fn row(&self, number: u32) -> Option<EntryRow<'_>> {
-        self.rows.get(number as usize).map(|row| self.view(row))
+        let mut rows = self.rows_from(number);
+        let is_there = rows.step();
+        let path = Cow::Owned(std::mem::take(&mut rows.row.path));
+        is_there.then(|| rows.row.told(path, rows.link))
     }
 
     /// All members in the order of the archive.
-    pub fn rows(&self) -> impl Iterator<Item = EntryRow<'_>> {
-        self.rows.iter().map(|row| self.view(row))
+    pub fn rows(&self) -> Rows<'_> {
+        self.rows_from(0)
     }
 
-    fn view(&self, row: &Row) -> EntryRow<'_> {
-        let name = row.name as usize;
-        let link = name + row.name_length as usize;
-        EntryRow {
-            path: &self.names[name..link],
-            link: &self.names[link..link + row.link_length as usize],
-            kind: row.kind,
-            mode: u32::from(row.mode),
-            uid: u64::from(row.uid),
-            gid: u64::from(row.gid),
-            mtime: row.mtime,
-            size: row.size,
-            effect: row.effect,
-        }
+    /// The members from this number on.
+    pub fn rows_from(&self, number: u32) -> Rows<'_> {
+        let mut rows = Rows {
+            table: self,
+            rest: &[],
+            number: number as usize / BLOCK_ROWS * BLOCK_ROWS,
+            row: Row::default(),
+            link: &[],
+        };
+        while rows.number < number as usize && rows.step() {}
+        rows
     }
+}
+
+/// Reads members one after the other. No iterator: a row borrows the path until the next one is read.
+#[derive(Debug)]
+pub struct Rows<'a> {
+    table: &'a PathTable,
+    /// What is left of the block.
+    rest: &'a [u8],
+    /// The number of the row that is read next.
+    number: usize,
+    row: Row,
+    link: &'a [u8],
+}
+
+impl<'a> Rows<'a> {
+    /// The number of the member that is read next.
+    pub fn number(&self) -> u32 {
+        self.number as u32
+    }
+
+    /// Reads the next member.
+    pub fn read(&mut self) -> Option<EntryRow<'_>> {
+        if !self.step() {
+            return None;
+        }
+        Some(self.row.told(Cow::Borrowed(&self.row.path), self.link))
+    }
+
+    fn step(&mut self) -> bool {
+        if self.number >= self.table.rows {
+            return false;
+        }
+        if self.number.is_multiple_of(BLOCK_ROWS) {
+            self.rest = match self.table.blocks.get(self.number / BLOCK_ROWS) {
+                Some(block) => block,
+                None => &self.table.open,
+            };
+            self.row.path.clear();
+            self.row = Row {
+                path: std::mem::take(&mut self.row.path),
+                ..Row::default()
+            };
+        }
+        self.number += 1;
+        let (head, flags) = (self.byte(), self.byte());
+        self.row.kind = KINDS[usize::from(head & 7)];
+        self.row.effect = EFFECTS[usize::from(head >> 3)];
+        let shared = self.length();
+        self.row.path.truncate(shared);
+        let new = self.bytes();
+        self.row.path.extend_from_slice(new);
+        if flags & HAS_OWNER != 0 {
+            self.row.owner = Owner {
+                mode: self.varint() as u32,
+                uid: self.varint() as u32,
+                gid: self.varint() as u32,
+            };
+        }
+        if flags & HAS_MTIME != 0 {
+            let step = self.varint();
+            let step = (step >> 1).cast_signed() ^ -(step & 1).cast_signed();
+            self.row.mtime = self.row.mtime.wrapping_add(step);
+        }
+        if flags & HAS_SIZE != 0 {
+            self.row.size = self.varint();
+        }
+        self.link = if is_link(self.row.kind) { self.bytes() } else { &[] };
+        true
+    }
+
+    fn byte(&mut self) -> u8 {
+        let (first, rest) = self.rest.split_first().expect("a row is whole");
+        self.rest = rest;
+        *first
+    }
+
+    fn bytes(&mut self) -> &'a [u8] {
+        let length = self.length();
+        let (bytes, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        bytes
+    }
+
+    fn length(&mut self) -> usize {
+        self.varint() as usize
+    }
+
+    fn varint(&mut self) -> u64 {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte();
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                break;
+            }
+        }
+        number
+    }
+}
+
+fn is_link(kind: EntryKind) -> bool {
+    matches!(kind, EntryKind::HardLink | EntryKind::Symlink)
+}
+
+/// Appends a number in groups of seven bits, the lowest first.
+fn put(row: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        row.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    row.push(number as u8);
 }
 
 impl FromIterator<Entry> for PathTable {
@@ -152,5 +351,91 @@ impl FromIterator<Entry> for PathTable {
             table.push(&entry, usize::MAX);
         }
         table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tar::{EntryPath, OverlayMark};
+
+    fn entries() -> impl Strategy<Value = Vec<Entry>> {
+        let path = prop::collection::vec(prop::sample::select(vec!["a", "bb", ".wh.c", "\u{e9}", ""]), 0..6)
+            .prop_map(|parts| EntryPath::normalise(parts.join("/").as_bytes()));
+        let kind = prop::sample::select(KINDS.to_vec());
+        let id = prop_oneof![Just(0), Just(1000), any::<u64>()];
+        let mtime = prop_oneof![Just(0), Just(1_700_000_000), any::<i64>()];
+        let overlay =
+            prop::sample::select(vec![None, Some(OverlayMark::Opaque), Some(OverlayMark::Whiteout)]);
+        let facts = (
+            0..0o10000_u32,
+            id,
+            mtime,
+            prop_oneof![Just(0), any::<u64>()],
+            overlay,
+        );
+        let entry = (path, kind, "[a-z/]{0,9}", facts).prop_map(|(path, kind, link, facts)| Entry {
+            path,
+            kind,
+            link: if is_link(kind) {
+                link.into_bytes()
+            } else {
+                Vec::new()
+            },
+            mode: facts.0,
+            uid: facts.1,
+            gid: facts.1 / 2,
+            mtime: facts.2,
+            size: facts.3,
+            offset: 0,
+            overlay: facts.4,
+        });
+        prop::collection::vec(entry, 0..300)
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_is_read_as_it_was_added(entries in entries(), start in 0..300_u32) {
+            let table: PathTable = entries.iter().cloned().collect();
+            prop_assert_eq!(table.len(), entries.len());
+            let is_row_of = |row: &EntryRow<'_>, entry: &Entry| {
+                row.path[..] == *entry.path.as_bytes()
+                    && (row.kind, row.link, row.mode) == (entry.kind, &entry.link[..], entry.mode)
+                    && (row.mtime, row.size) == (entry.mtime, entry.size)
+                    && row.uid == entry.uid.min(u64::from(u32::MAX))
+                    && row.gid == entry.gid.min(u64::from(u32::MAX))
+                    && row.effect == effect(entry)
+            };
+            let mut rows = table.rows();
+            for entry in &entries {
+                prop_assert!(is_row_of(&rows.read().expect("as many as were added"), entry));
+            }
+            prop_assert!(rows.read().is_none());
+            let row = table.row(start);
+            prop_assert_eq!(row.is_some(), (start as usize) < entries.len());
+            if let Some(row) = row {
+                prop_assert!(is_row_of(&row, &entries[start as usize]));
+            }
+        }
+    }
+
+    #[test]
+    fn files_of_one_folder_cost_a_few_bytes_each() {
+        let entry = |number: usize| Entry {
+            path: EntryPath::normalise(format!("srv/some/folder/of/many/file-{number:07}").as_bytes()),
+            kind: EntryKind::File,
+            link: Vec::new(),
+            mode: 0o644,
+            uid: 1000,
+            gid: 1000,
+            mtime: 1_700_000_000,
+            size: 0,
+            offset: 0,
+            overlay: None,
+        };
+        let table: PathTable = (0..100_000).map(entry).collect();
+        assert!(table.bytes() < 8 * 100_000, "{}", table.bytes());
     }
 }

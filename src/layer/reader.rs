@@ -15,8 +15,9 @@ use crate::oci::{Algorithm, DiffId, Digest};
 use crate::tar::Oddity;
 use crate::text;
 
-use super::archives::{Content, Picker};
+use super::archives::{Body, Content, Picker};
 use super::hasher::{self, Piece, Tee};
+use super::loose::LooseObjects;
 use super::merge::{Examined, Merger, examine};
 use super::nested::{self, Inner, Openings};
 use super::record::{Carrier, LayerCandidate, LayerRecord, LayerSkip, Severeness};
@@ -31,6 +32,11 @@ pub trait Progress: Send + Sync {
     /// So many decompressed bytes were handed to the matcher.
     fn decoded(&self, bytes: u64) {
         let _ = bytes;
+    }
+    /// So many bytes were decompressed. Says whether [`Limits::image_bytes`] leaves room for more.
+    fn has_room(&self, bytes: u64) -> bool {
+        let _ = bytes;
+        true
     }
 }
 
@@ -101,6 +107,7 @@ impl<'a> LayerReader<'a> {
                 merger: &merger,
                 openings: &openings,
                 opened: 0,
+                loose: LooseObjects::new(self.limits.git_objects_bytes),
                 threads: scope,
                 sender: sender.clone(),
                 progress,
@@ -166,6 +173,8 @@ struct Pass<'r, 'a, 't, 'e> {
     openings: &'r Mutex<Openings<'a>>,
     /// Archives that were given to be opened.
     opened: u64,
+    /// Files that are opened when all of the layer has passed.
+    loose: LooseObjects,
     threads: &'t Scope<'t, 'e>,
     sender: SyncSender<Piece>,
     progress: &'r dyn Progress,
@@ -192,6 +201,18 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
         }
         windower.end_bodies();
         self.open_archives(&mut windower, tasks);
+        let (objects, is_over) = std::mem::take(&mut self.loose).named(limits);
+        for body in objects {
+            self.open(body, tasks);
+        }
+        if is_over {
+            self.skips.push(LayerSkip {
+                severeness: Severeness::Opaque,
+                reason: LimitHit::GitNames.name(),
+                bytes: None,
+                detail: "loose git objects beyond the limit are told by their ids only".to_owned(),
+            });
+        }
         let (cut, framed) = windower.finish();
         self.hand_over(cut, tasks);
         framed
@@ -231,6 +252,9 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
                     if self.decoded_bytes > self.reader.limits.layer_bytes {
                         return Err(DecodeError::Limit(LimitHit::LayerBytes));
                     }
+                    if !self.progress.has_room(count as u64) {
+                        return Err(DecodeError::Limit(LimitHit::ImageBytes));
+                    }
                 }
                 Step::Aside { kind, last } => {
                     self.aside_bytes += piece.len() as u64;
@@ -266,17 +290,26 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
     where
         'r: 'scope,
     {
-        let (reader, openings) = (self.reader, self.openings);
         for body in windower.bodies() {
-            let number = self.opened;
-            self.opened += 1;
-            if let Content::Pieces(_) = body.content {
-                // It waits for what this thread reads, which no task of the pool may do.
-                self.threads
-                    .spawn(move || nested::open(reader, number, body, openings));
-            } else {
-                tasks.spawn(move |_| nested::open(reader, number, body, openings));
+            let path = windower.path(body.entry);
+            if let Some(body) = self.loose.pass(body, &path) {
+                self.open(body, tasks);
             }
+        }
+    }
+
+    fn open<'scope>(&mut self, body: Body, tasks: &rayon::Scope<'scope>)
+    where
+        'r: 'scope,
+    {
+        let (reader, openings, number) = (self.reader, self.openings, self.opened);
+        self.opened += 1;
+        if let Content::Pieces(_) = body.content {
+            // It waits for what this thread reads, which no task of the pool may do.
+            self.threads
+                .spawn(move || nested::open(reader, number, body, openings));
+        } else {
+            tasks.spawn(move |_| nested::open(reader, number, body, openings));
         }
     }
 
@@ -407,12 +440,21 @@ fn record(
         let detail = "an internal error ended the search of a part of this layer".to_owned();
         skip(Severeness::Incomplete, "panic", Some(merged.lost_bytes), detail);
     }
-    if framed.entries_over > 0 {
+    for (over, limit) in [
+        (framed.entries_over, LimitHit::Entries),
+        (framed.paths_over, LimitHit::PathTable),
+    ] {
+        if over > 0 {
+            let detail = format!("{over} members beyond the limit have no path and no life");
+            skip(Severeness::Incomplete, limit.name(), None, detail);
+        }
+    }
+    if framed.paths_cut > 0 {
         let detail = format!(
-            "{} members beyond the limit have no path and no life",
-            framed.entries_over
+            "{} members have a path or a link that is longer than is kept; it is cut, and their life may be another",
+            framed.paths_cut
         );
-        skip(Severeness::Incomplete, LimitHit::Entries.name(), None, detail);
+        skip(Severeness::Incomplete, LimitHit::Path.name(), None, detail);
     }
     if merged.over > 0 {
         let detail = format!("{} candidates beyond the limit were dropped", merged.over);
@@ -486,8 +528,9 @@ fn add_opened(record: &mut LayerRecord, mut opened: Openings<'_>) {
         });
     };
     for opaque in opened.opaque {
-        let path = record.paths.row(opaque.entry).map_or(&b""[..], |row| row.path);
-        let detail = format!("`{}{}`: {}", text::escape(path), opaque.within, opaque.why);
+        let row = record.paths.row(opaque.entry);
+        let path = row.map(|row| row.path).unwrap_or_default();
+        let detail = format!("`{}{}`: {}", text::escape(&path), opaque.within, opaque.why);
         skip(Severeness::Opaque, opaque.reason, detail);
     }
     for (reason, count) in opened.more_opaque {
@@ -515,6 +558,13 @@ fn add_opened(record: &mut LayerRecord, mut opened: Openings<'_>) {
             opened.more_in_file
         );
         skip(Severeness::Note, LimitHit::FindingsPerFile.name(), detail);
+    }
+    if opened.more_versions > 0 {
+        let detail = format!(
+            "{} matches in later versions of files in git history are told by the first version that has them",
+            opened.more_versions
+        );
+        skip(Severeness::Note, "git-versions", detail);
     }
     if opened.partial_windows > 0 {
         let detail = format!(
@@ -690,7 +740,7 @@ pub(super) mod tests {
                 .entry
                 .and_then(|entry| record.paths.row(entry))
                 .expect("it is in a file");
-            String::from_utf8_lossy(row.path).into_owned()
+            String::from_utf8_lossy(&row.path).into_owned()
         };
         record
             .candidates

@@ -165,7 +165,10 @@ struct Collected {
     oddities: Vec<(Oddity, u64)>,
     longest_path: usize,
     most_entries: usize,
+    most_path_bytes: u64,
     entries_over: u64,
+    paths_over: u64,
+    paths_cut: u64,
 }
 
 impl Sink for Collected {
@@ -184,10 +187,15 @@ impl Sink for Collected {
 
     fn entry(&mut self, number: u32, entry: Entry) {
         let _ = number;
-        if self.paths.len() < self.most_entries {
-            self.paths.push(&entry, self.longest_path);
-        } else {
+        if self.paths.len() >= self.most_entries {
             self.entries_over += 1;
+        } else if self.paths_over > 0 || self.paths.bytes() > self.most_path_bytes {
+            // None behind the first, so that the numbers of members stay those of rows.
+            self.paths_over += 1;
+        } else {
+            self.paths_cut +=
+                u64::from(entry.path.as_bytes().len().max(entry.link.len()) > self.longest_path);
+            self.paths.push(&entry, self.longest_path);
         }
     }
 
@@ -220,6 +228,8 @@ pub(super) struct Framed {
     pub(super) paths: PathTable,
     pub(super) oddities: Vec<(Oddity, u64)>,
     pub(super) entries_over: u64,
+    pub(super) paths_over: u64,
+    pub(super) paths_cut: u64,
 }
 
 impl Windower {
@@ -230,6 +240,7 @@ impl Windower {
         windower.collected.bodies = Some(bodies);
         windower.collected.longest_path = limits.path_bytes;
         windower.collected.most_entries = limits.entries;
+        windower.collected.most_path_bytes = limits.path_table_bytes;
         windower
     }
 
@@ -251,7 +262,10 @@ impl Windower {
                 oddities: Vec::new(),
                 longest_path: 0,
                 most_entries: 0,
+                most_path_bytes: 0,
                 entries_over: 0,
+                paths_over: 0,
+                paths_cut: 0,
             },
         }
     }
@@ -279,8 +293,9 @@ impl Windower {
     }
 
     /// The path of a member.
-    pub(super) fn path(&self, entry: u32) -> &[u8] {
-        self.collected.paths.row(entry).map_or(b"", |row| row.path)
+    pub(super) fn path(&self, entry: u32) -> Vec<u8> {
+        let row = self.collected.paths.row(entry);
+        row.map(|row| row.path.into_owned()).unwrap_or_default()
     }
 
     /// Where the next bytes go. Never empty, if [`Windower::cut`] is called when [`Windower::is_full`].
@@ -338,6 +353,8 @@ impl Windower {
             paths: collected.paths,
             oddities: collected.oddities,
             entries_over: collected.entries_over,
+            paths_over: collected.paths_over,
+            paths_cut: collected.paths_cut,
         };
         (cut, framed)
     }
@@ -388,6 +405,8 @@ impl Windower {
         let mut last: Option<(u32, Range<usize>)> = None;
         let mut spans = Vec::new();
         let regions = &self.collected.regions;
+        let first = regions.iter().find_map(|region| region.entry);
+        let mut rows = self.collected.paths.rows_from(first.unwrap_or(u32::MAX));
         for (number, region) in regions.iter().enumerate() {
             if region.span.start >= window.end {
                 break;
@@ -400,9 +419,14 @@ impl Windower {
                 (Some(entry), Some((known, path))) if *known == entry => path.clone(),
                 (Some(entry), _) => {
                     let start = paths.len();
-                    if let Some(row) = self.collected.paths.row(entry) {
-                        paths.extend_from_slice(row.path);
-                        last = Some((entry, start..paths.len()));
+                    while rows.number() <= entry
+                        && let number = rows.number()
+                        && let Some(row) = rows.read()
+                    {
+                        if number == entry {
+                            paths.extend_from_slice(&row.path);
+                            last = Some((entry, start..paths.len()));
+                        }
                     }
                     start..paths.len()
                 }

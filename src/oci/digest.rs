@@ -214,3 +214,45 @@ impl fmt::Debug for Hasher {
         f.write_str("Hasher")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_taken_leads_out_of_no_folder_and_no_address(
+            text in prop_oneof!["[a-z0-9+._:-]{0,12}:[a-zA-Z0-9=_-]{0,80}", "sha256:[0-9a-g]{63,65}", ".{0,90}"],
+        ) {
+            if let Ok(digest) = Digest::parse(&text) {
+                prop_assert_eq!(digest.as_str(), &text);
+                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+._=:-".contains(&byte);
+                prop_assert!(text.bytes().all(is_plain), "{}", text);
+                prop_assert!(!text.starts_with('.') && !text.contains(".."), "{}", text);
+                prop_assert!(!digest.encoded().is_empty() && !digest.encoded().contains(':'));
+            }
+        }
+    }
+
+    #[test]
+    fn only_whole_digests_in_lower_case_are_taken() {
+        let hex = "a".repeat(64);
+        assert!(Digest::parse(&format!("sha256:{hex}")).is_ok());
+        assert!(Digest::parse(&format!("sha512:{hex}{hex}")).is_ok());
+        let unknown = Digest::parse(&format!("blake3:{hex}")).expect("a digest");
+        assert!(unknown.algorithm().is_none());
+        for wrong in [
+            format!("sha256:{}", "A".repeat(64)),
+            format!("sha256:{hex}a"),
+            format!("sha512:{hex}"),
+            format!("SHA256:{hex}"),
+            format!("sha256:{}/../x", &hex[..58]),
+            "sha256:".to_owned(),
+            hex,
+        ] {
+            assert!(Digest::parse(&wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -59,10 +59,11 @@ impl Collector {
                 last.text.push_str(text);
             }
             None => {
-                let place = if self.fields.len() == TEXTS {
-                    self.root.as_str()
-                } else {
-                    place
+                let place = match place {
+                    _ if self.fields.len() == TEXTS => self.root.as_str(),
+                    // The document itself, or a key of it.
+                    "" => "document",
+                    place => place,
                 };
                 self.fields.push(ConfigField {
                     place: place.to_owned(),
@@ -268,6 +269,15 @@ mod tests {
                 ("moby.x.secret", "secret=v"),
             ])
         );
+    }
+
+    #[test]
+    fn a_key_of_the_document_itself_has_a_place_too() {
+        assert_eq!(
+            of("", r#"{"/srv/a b":{"x":1},"os":"linux"}"#),
+            pairs(&[("document", "/srv/a b"), ("os", "linux")])
+        );
+        assert_eq!(of("", r#""text""#), pairs(&[("document", "text")]));
     }
 
     #[test]

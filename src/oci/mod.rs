@@ -1,6 +1,7 @@
 //! The documents of image-spec and distribution-spec as typed values. No I/O happens here.
 
 mod base;
+mod buildkit;
 mod config;
 mod descriptor;
 mod digest;
@@ -15,6 +16,7 @@ mod reference;
 mod saved;
 
 pub use base::{BaseClaim, ClaimedBy, claims};
+pub use buildkit::{BuildStep, Provenance, SourceFile};
 pub use config::{ConfigField, History, ImageConfig};
 pub use descriptor::{Annotations, Descriptor};
 pub use digest::{Algorithm, DiffId, Digest, DigestError, Hasher, ImageId};

@@ -75,7 +75,8 @@ impl std::str::FromStr for Platform {
         let mut parts = text.split('/');
         let (os, architecture) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let variant = parts.next();
-        if os.is_empty() || architecture.is_empty() || parts.next().is_some() {
+        let is_empty = os.is_empty() || architecture.is_empty() || variant.is_some_and(str::is_empty);
+        if is_empty || parts.next().is_some() {
             return Err(format!(
                 "`{}` is not a platform (expected `os/arch` or `os/arch/variant`)",
                 crate::text::escape(text.as_bytes())

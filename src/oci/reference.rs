@@ -32,9 +32,13 @@ impl Reference {
             Some((registry, rest)) => (Some(registry.to_owned()), format!("localhost/{rest}")),
             None => (None, text.to_owned()),
         };
-        let inner = rest
+        let inner: oci_client::Reference = rest
             .parse()
             .map_err(|reason: oci_client::ParseError| error(reason.to_string()))?;
+        // The parser takes `Acme/api` for a host and a repository, and then gives both as the repository.
+        if inner.repository().bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err(error("a repository is written in lower case".to_owned()));
+        }
         Ok(Self { inner, ipv6 })
     }
 
@@ -144,6 +148,7 @@ mod tests {
         for text in [
             "",
             "Acme/API",
+            "Acme/api",
             "a b",
             "a:",
             "a@sha256:12",

@@ -7,11 +7,19 @@
 //! | [`json`] | one document, or one line per record; and reading both back |
 //! | [`human`] | the text for people |
 //! | [`sarif`] | one run per image, for code scanning |
+//! | [`gitlab`], [`junit`], [`markdown`] | what CI systems draw |
+//! | [`html`] | a page to look at: the image as strata |
 //! | [`sink`] | where it goes: a file replaced whole, a folder of parts, a pipe, memory |
 
+pub mod gitlab;
+pub mod html;
 pub mod human;
 pub mod json;
+pub mod junit;
+pub mod markdown;
+mod markup;
 pub mod sarif;
+mod sentences;
 pub mod sink;
 pub mod wire;
 
@@ -52,6 +60,16 @@ pub struct Format {
 /// Every format. A new one is a module with a [`Reporter`] and a row here.
 pub const TABLE: &[Format] = &[
     Format {
+        name: "gitlab",
+        summary: "GitLab's secret detection report, schema 15.2",
+        reporter: |settings| Box::new(gitlab::Gitlab(settings)),
+    },
+    Format {
+        name: "html",
+        summary: "one page to look at, without network or script: the image as strata",
+        reporter: |settings| Box::new(html::Html(settings)),
+    },
+    Format {
         name: "human",
         summary: "text for people: findings, the layers drawn, what to do next",
         reporter: |settings| Box::new(human::Human(settings)),
@@ -65,6 +83,16 @@ pub const TABLE: &[Format] = &[
         name: "jsonl",
         summary: "one JSON record per line, closed by a summary",
         reporter: |_| Box::new(json::JsonLines),
+    },
+    Format {
+        name: "junit",
+        summary: "JUnit XML, one suite per image",
+        reporter: |_| Box::new(junit::Junit),
+    },
+    Format {
+        name: "markdown",
+        summary: "Markdown, the summary of a CI job",
+        reporter: |settings| Box::new(markdown::Markdown(settings)),
     },
     Format {
         name: "sarif",
@@ -87,6 +115,8 @@ pub struct Settings<'a> {
     pub width: usize,
     /// Whether text may be coloured. Colour never says what words do not.
     pub colour: bool,
+    /// Where SARIF puts its results, and under which name.
+    pub sarif: sarif::Options<'a>,
 }
 
 /// What reports say of rules, by id.

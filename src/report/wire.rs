@@ -163,8 +163,71 @@ pub struct Image {
     pub created: Option<String>,
     /// Whether everything of it was read, verified and searched.
     pub complete: bool,
+    /// The Dockerfile its instructions stand in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<Dockerfile>,
     /// Its layers, base first.
     pub layers: Vec<Layer>,
+}
+
+/// The Dockerfile of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dockerfile {
+    /// From the root of the checkout, or as its provenance names it.
+    pub path: String,
+    /// How its instructions were tied to the image: `none`, `history` or `provenance`.
+    pub mapping: String,
+    /// Why nothing could be tied to it, or with which reservation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// An instruction of the image's Dockerfile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instruction {
+    /// The Dockerfile.
+    pub file: String,
+    /// The first line, from 1.
+    pub line: u64,
+    /// The last line.
+    pub end_line: u64,
+    /// `COPY`, `RUN`, …; `FROM` where the base image brought it.
+    pub keyword: String,
+    /// How sure that is: `positional`, `fuzzy` or `exact`.
+    pub certainty: String,
+}
+
+impl Instruction {
+    /// The documented form; `None` where nothing is known.
+    pub fn new(dockerfile: Option<&finding::Dockerfile>, made_by: Option<finding::MadeBy>) -> Option<Self> {
+        let (dockerfile, made_by) = (dockerfile?, made_by?);
+        let instruction = dockerfile.instruction(made_by)?;
+        Some(Self {
+            file: dockerfile.path.clone(),
+            line: instruction.first_line,
+            end_line: instruction.last_line,
+            keyword: instruction.keyword.clone(),
+            certainty: made_by.certainty.name().to_owned(),
+        })
+    }
+
+    /// `Dockerfile:12`, with how sure that is where it is not; escaped.
+    pub fn place(&self) -> String {
+        let file = crate::text::escape(self.file.as_bytes());
+        let base = if self.keyword == "FROM" {
+            ", the base image"
+        } else {
+            ""
+        };
+        match self.certainty.as_str() {
+            "exact" => format!("{file}:{}{base}", self.line),
+            certainty => format!(
+                "{file}:{}{base} ({})",
+                self.line,
+                crate::text::escape(certainty.as_bytes())
+            ),
+        }
+    }
 }
 
 /// One layer of an image.
@@ -192,6 +255,9 @@ pub struct Layer {
     /// When.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
+    /// The instruction that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instruction: Option<Instruction>,
     /// Whether digest, size and DiffID are what the documents say.
     pub integrity: Integrity,
     /// The findings with an occurrence in it.
@@ -305,6 +371,9 @@ pub struct Occurrence {
     pub class: Option<FileClass>,
     /// Whether the bytes it stands in were verified.
     pub integrity: Integrity,
+    /// The instruction that brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instruction: Option<Instruction>,
 }
 
 /// What the image knows of a file.
@@ -645,11 +714,11 @@ impl Report {
                 .enumerate()
                 .map(|(index, finding)| Finding {
                     judgement: verdict.judgements.get(index).map(Judgement::from),
-                    ..Finding::new(finding, reveal)
+                    ..Finding::new(finding, &report.images, reveal)
                 })
                 .collect(),
             suppressed: (verdict.suppressed.iter())
-                .map(|suppressed| Suppressed::new(suppressed, reveal))
+                .map(|suppressed| Suppressed::new(suppressed, &report.images, reveal))
                 .collect(),
             coverage: Coverage::from(&report.coverage),
             counters: Counters {
@@ -705,13 +774,22 @@ impl From<&finding::ImageSummary> for Image {
             artifact_type: image.artifact_type.clone(),
             created: image.created.clone(),
             complete: image.complete,
-            layers: image.layers.iter().map(Layer::from).collect(),
+            dockerfile: image.dockerfile.as_ref().map(|dockerfile| Dockerfile {
+                path: dockerfile.path.clone(),
+                mapping: dockerfile.mapping.name().to_owned(),
+                note: dockerfile.note.clone(),
+            }),
+            layers: image
+                .layers
+                .iter()
+                .map(|layer| Layer::new(layer, image.dockerfile.as_ref()))
+                .collect(),
         }
     }
 }
 
-impl From<&finding::LayerSummary> for Layer {
-    fn from(layer: &finding::LayerSummary) -> Self {
+impl Layer {
+    fn new(layer: &finding::LayerSummary, dockerfile: Option<&finding::Dockerfile>) -> Self {
         Self {
             ordinal: layer.ordinal,
             digest: layer.digest.clone(),
@@ -722,6 +800,7 @@ impl From<&finding::LayerSummary> for Layer {
             entries: layer.entries,
             created_by: layer.created_by.clone(),
             created: layer.created.clone(),
+            instruction: Instruction::new(dockerfile, layer.made_by),
             integrity: layer.verification.into(),
             findings: layer.findings.clone(),
             hides: layer.hides.clone(),
@@ -741,7 +820,7 @@ impl From<finding::Verification> for Integrity {
 
 impl Finding {
     /// The documented form of a finding.
-    pub fn new(finding: &finding::Finding, reveal: Reveal) -> Self {
+    pub fn new(finding: &finding::Finding, images: &[finding::ImageSummary], reveal: Reveal) -> Self {
         Self {
             fingerprint: finding.fingerprint.clone(),
             rule: finding.rule.clone(),
@@ -756,7 +835,14 @@ impl Finding {
             occurrences: finding
                 .occurrences
                 .iter()
-                .map(|occurrence| Occurrence::new(occurrence, reveal))
+                .map(|occurrence| {
+                    let image = images.get(occurrence.image);
+                    Occurrence::new(
+                        occurrence,
+                        image.and_then(|image| image.dockerfile.as_ref()),
+                        reveal,
+                    )
+                })
                 .collect(),
             more_occurrences: finding.more_occurrences,
             judgement: None,
@@ -787,7 +873,11 @@ impl Secret {
 
 impl Occurrence {
     /// The documented form of an occurrence.
-    pub fn new(occurrence: &finding::Occurrence, reveal: Reveal) -> Self {
+    pub fn new(
+        occurrence: &finding::Occurrence,
+        dockerfile: Option<&finding::Dockerfile>,
+        reveal: Reveal,
+    ) -> Self {
         Self {
             image: occurrence.image,
             origin: Origin::from(&occurrence.origin),
@@ -817,6 +907,7 @@ impl Occurrence {
             confidence: occurrence.confidence,
             class: occurrence.class.as_ref().map(FileClass::from),
             integrity: occurrence.verification.into(),
+            instruction: Instruction::new(dockerfile, occurrence.made_by),
         }
     }
 }

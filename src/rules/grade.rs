@@ -49,6 +49,8 @@ pub enum Evidence {
     Checksum,
     /// A word that belongs to this kind of credential stands near it.
     Context,
+    /// A password that manuals print opens it.
+    DefaultPassword,
     /// The value is as random as such a credential must be.
     Entropy,
     /// It is encrypted; the passphrase is not in sight.
@@ -98,7 +100,7 @@ lowercase_display! {
     Severity { Low => "low", Medium => "medium", High => "high", Critical => "critical" }
     Confidence { Low => "low", Medium => "medium", High => "high" }
     Evidence {
-        Checksum => "checksum", Context => "context", Entropy => "entropy", Encrypted => "encrypted",
+        Checksum => "checksum", Context => "context", DefaultPassword => "default-password", Entropy => "entropy", Encrypted => "encrypted",
         Expired => "expired", Packaged => "packaged", Paired => "paired", Parsed => "parsed", Path => "path",
         PublicTestKey => "public-test-key", Sample => "sample", TestMode => "test-mode", Unpaired => "unpaired",
     }

@@ -4,6 +4,7 @@
 //! All problems of all files are collected, so that a writer of rules mends them in one round.
 
 mod gitleaks;
+mod key;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -17,6 +18,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::rule::{Context, Example, Extractor, Literal, MAX_MATCH, Part, Pattern, REACH, Rule, RuleSet};
 use super::{Confidence, Evidence, RuleId, Severity, builtin, example, lead};
+use key::Key;
 
 /// Everything wrong with a set of rules.
 #[derive(Debug, thiserror::Error)]
@@ -154,6 +156,9 @@ const RULE_FIELDS: &[&str] = &[
     "part",
     "example",
     "counter",
+    "key",
+    "key_names",
+    "key_words",
     "literals",
     "regex",
     "extract",
@@ -167,6 +172,9 @@ const PART_FIELDS: &[&str] = &[
     "name",
     "within",
     "optional",
+    "key",
+    "key_names",
+    "key_words",
     "literals",
     "regex",
     "extract",
@@ -470,8 +478,14 @@ impl Reader<'_> {
     }
 
     fn part(&mut self, table: Table<'_>, role: Role) -> Option<Part> {
-        let literals = self.literals(table);
-        if role == Role::Anchor && literals.is_empty() && !table.fields.contains_key("literals") {
+        let key = self.key(table);
+        let literals = match &key {
+            Some(key) => key.literals(),
+            None => self.literals(table),
+        };
+        let has_field = |name: &str| table.fields.contains_key(name);
+        let leads = ["key", "key_names", "literals"].into_iter().any(has_field);
+        if role == Role::Anchor && !leads {
             let hint = "without a text that leads to it, the expression would have to run over every byte"
                 .to_owned();
             self.say(table.at, "the rule has no `literals`", Some(hint));
@@ -479,9 +493,10 @@ impl Reader<'_> {
         let context = self.context(table);
         let has_alone = table.fields.contains_key("alone_regex");
         let led_by = if has_alone { &[][..] } else { &literals };
-        let pattern = self.pattern(table, led_by, context.as_ref());
+        let pattern = self.pattern(table, key.as_ref(), led_by, context.as_ref());
         let alone = if has_alone {
-            self.regex(table, "alone_regex", &literals, context.as_ref())
+            let source = self.text(table, "alone_regex");
+            source.and_then(|source| self.regex(table, "alone_regex", source, &literals, context.as_ref()))
         } else {
             None
         };
@@ -526,6 +541,7 @@ impl Reader<'_> {
     fn pattern(
         &mut self,
         table: Table<'_>,
+        key: Option<&Key>,
         literals: &[Literal],
         context: Option<&Context>,
     ) -> Option<Pattern> {
@@ -533,7 +549,15 @@ impl Reader<'_> {
             table.fields.contains_key("regex"),
             table.fields.contains_key("extract"),
         ) {
-            (true, false) => self.regex(table, "regex", literals, context),
+            (true, false) => {
+                let source = self.text(table, "regex")?;
+                let source = match key {
+                    // What is no expression by itself is told of as it stands.
+                    Some(key) if parse_regex(&source).is_ok() => key.before(&source),
+                    _ => source,
+                };
+                self.regex(table, "regex", source, literals, context)
+            }
             (false, true) => {
                 if !table.fields.contains_key("literals") {
                     let hint = "`extract` begins at a literal".to_owned();
@@ -560,10 +584,10 @@ impl Reader<'_> {
         &mut self,
         table: Table<'_>,
         field: &str,
+        source: String,
         literals: &[Literal],
         context: Option<&Context>,
     ) -> Option<Pattern> {
-        let source = self.text(table, field)?;
         let at = table.at(field);
         let hir = match parse_regex(&source) {
             Ok(hir) => hir,
@@ -1170,6 +1194,57 @@ regex = '''acme_[A-Z0-9]{20}'''
     fn problems(replace: &str, with: &str) -> Vec<(usize, String)> {
         assert!(GOOD.contains(replace), "the test replaces nothing");
         load(&GOOD.replace(replace, with)).expect_err("the rule is wrong")
+    }
+
+    #[test]
+    fn a_key_leads_to_its_value_however_it_is_written() {
+        let rule = |key: &str| {
+            let text = GOOD.replace("literals = [\"acme_\"]", key);
+            load(&text.replace("acme_[A-Z0-9]{20}", "[A-Z0-9]{20}"))
+        };
+        let rules =
+            rule("key = [\"acme\"]\nkey_words = [\"token\", \"key\"]\nkey_names = [\"x.acme\"]").unwrap();
+        let anchor = &rules.rules()[0].anchor;
+        let texts: Vec<&[u8]> = anchor.literals.iter().map(|literal| &literal.text[..]).collect();
+        assert_eq!(texts, [&b"acme"[..], b"x.acme"]);
+        let Pattern::Regex { source, .. } = &anchor.pattern else {
+            panic!("a key has an expression")
+        };
+        let regex = compile(source).unwrap();
+        let value = "QWERTYUIOP1234567890";
+        for (before, is_key) in [
+            ("ACME_API_KEY=", true),
+            ("acme.prod.token: \"", true),
+            ("\"acme\": {\"token\": \"", true),
+            ("acme:\n  region: x\n  token: ", false),
+            ("acme:\n  token: ", true),
+            ("{\"name\": \"ACME_TOKEN\", \"value\": \"", true),
+            ("X.ACME=", true),
+            ("xyacme=", false),
+            ("ACME_COMMIT=", false),
+            ("TOKEN=", false),
+        ] {
+            assert_eq!(
+                regex.is_match(format!("{before}{value}").as_bytes()),
+                is_key,
+                "{before}"
+            );
+        }
+        for (wrong, message) in [
+            ("key_words = [\"token\"]", "`key_words` without `key`"),
+            ("key = []", "`key` is empty"),
+            ("key = [\"a\"]", "`a` cannot lead to a key"),
+            (
+                "key = [\"acme\"]\nliterals = [\"acme\"]",
+                "both a key and `literals`",
+            ),
+        ] {
+            let problems = rule(wrong).unwrap_err();
+            assert!(
+                problems.iter().any(|(_, said)| said == message),
+                "{wrong}: {problems:?}"
+            );
+        }
     }
 
     #[test]

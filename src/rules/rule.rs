@@ -276,6 +276,8 @@ pub enum Check {
     GithubFineGrained,
     /// A JSON Web Token: header and payload decode. `exp` is not compared with the clock.
     Jwt,
+    /// A key store of Java or PKCS#12 in base64 that holds a private key; default passwords are tried.
+    KeyStore,
     /// A letter and a digit are both there.
     LetterAndDigit,
     /// A macaroon, as PyPI's tokens are.
@@ -364,7 +366,7 @@ lowercase_display! {
         AzureEntraSecret => "azure-entra-secret", AzureMarvin32 => "azure-marvin32", Base58Check => "base58check", Base64Json => "base64-json", Base64Random => "base64-random",
         Bech32 => "bech32", Crc32Base62 => "crc32-base62", Crc32Base36 => "crc32-base36",
         Crc32HexBe => "crc32-hex-be", Crc32HexLe => "crc32-hex-le", DiscordToken => "discord-token", DockerAuth => "docker-auth", GcpServiceAccount => "gcp-service-account",
-        GithubFineGrained => "github-fine-grained", Jwt => "jwt", LetterAndDigit => "letter-and-digit", Macaroon => "macaroon", NotHex => "not-hex", NotPlaceholder => "not-placeholder",
+        GithubFineGrained => "github-fine-grained", Jwt => "jwt", KeyStore => "key-store", LetterAndDigit => "letter-and-digit", Macaroon => "macaroon", NotHex => "not-hex", NotPlaceholder => "not-placeholder",
         Password => "password", PrivateKey => "private-key", StellarSeed => "stellar-seed", ThreeClasses => "three-classes", TwoCases => "two-cases",
         UriPassword => "uri-password", XorBase62 => "xor-base62",
     }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::engine::Scratch;
 use crate::finding::{
-    Counters, Coverage, EntryFacts, Finding, Fingerprint, HiddenFiles, ImageSummary, LayerSummary,
-    Occurrence, Origin, Report, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
+    BuildFacts, Counters, Coverage, EntryFacts, Finding, Fingerprint, HiddenFiles, ImageSummary,
+    LayerSummary, Occurrence, Origin, Report, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
 };
-use crate::layer::{LayerRecord, Mark, Severeness};
-use crate::oci::{self, BlobKey, Image, Layer, Reference};
+use crate::layer::owner::ContentDigest;
+use crate::layer::{LayerRecord, Severeness, TextReader};
+use crate::oci::{self, BlobKey, Image, Layer, Provenance, Reference};
 use crate::resolve;
 use crate::rules::{Confidence, Evidence, Rule, RuleId, SecretKind, Severity};
 use crate::source::SourceError;
@@ -19,7 +19,7 @@ use crate::text::{self, Lossless};
 use super::Scan;
 use super::classify;
 use super::gather::Gathered;
-use super::metadata::{Searched, Texts};
+use super::metadata::{Searched, TextCandidate, Texts};
 use super::pairs::{self, Hit, Sighting};
 
 /// Collects what targets gave until the report is made.
@@ -43,11 +43,7 @@ struct Credential {
 
 impl<'s> Assembler<'s> {
     pub(super) fn new(scan: &'s Scan) -> Self {
-        let texts = Texts {
-            matcher: &scan.matcher,
-            columns: scan.limits.snippet_columns,
-            scratch: Scratch::default(),
-        };
+        let texts = Texts(TextReader::new(&scan.matcher, &scan.limits));
         Self {
             scan,
             texts,
@@ -145,8 +141,9 @@ impl<'s> Assembler<'s> {
             summaries.push(self.layer(number, layer, *record, gathered));
         }
         let metadata = self.texts.of_image(image);
-        self.count_text(&metadata);
+        self.count_text(&metadata, number);
         let mut attested = Vec::new();
+        let mut provenances = Vec::new();
         for attestation in &image.attestations {
             let place = format!("attestation {}", attestation.descriptor.digest);
             match (
@@ -170,8 +167,9 @@ impl<'s> Assembler<'s> {
                     let searched = self
                         .texts
                         .of_attestation(bytes, attestation.predicate_type.as_deref());
-                    self.count_text(&searched);
+                    self.count_text(&searched, number);
                     attested.push(searched);
+                    provenances.extend(Provenance::parse_all(bytes).unwrap_or_default());
                 }
                 (None, unread) => {
                     let detail =
@@ -213,6 +211,11 @@ impl<'s> Assembler<'s> {
             ),
             hidden: self.scan.traces_hidden.then(|| hidden(&records)),
             layers: summaries,
+            build: BuildFacts {
+                history: image.config.history.clone(),
+                provenances,
+            },
+            dockerfile: None,
             complete: true,
         });
     }
@@ -240,6 +243,7 @@ impl<'s> Assembler<'s> {
             entries: 0,
             created_by: history.and_then(|history| history.created_by.clone()),
             created: history.and_then(|history| history.created.clone()),
+            made_by: None,
             verification: Verification::Unverified,
             findings: Vec::new(),
             hides: Vec::new(),
@@ -263,11 +267,6 @@ impl<'s> Assembler<'s> {
         summary.decoded_bytes = record.decoded_bytes;
         summary.entries = record.framing.entries;
         summary.verification = self.verify(image, layer, record, &place);
-        let kind = |severeness| match severeness {
-            Severeness::Incomplete => SkipKind::Incomplete,
-            Severeness::Note => SkipKind::Note,
-            Severeness::Opaque => SkipKind::Opaque,
-        };
         for skip in &record.skips {
             self.skip(
                 kind(skip.severeness),
@@ -374,9 +373,20 @@ impl<'s> Assembler<'s> {
         verification
     }
 
-    fn count_text(&mut self, searched: &Searched) {
+    fn count_text(&mut self, searched: &Searched, image: usize) {
         self.coverage.seen_bytes += searched.bytes;
-        self.coverage.scanned_bytes += searched.bytes;
+        self.coverage.scanned_bytes += searched.bytes - searched.lost_bytes;
+        self.coverage.skipped_bytes += searched.lost_bytes;
+        for (place, skip) in &searched.skips {
+            self.skip(
+                kind(skip.severeness),
+                skip.reason,
+                place.clone(),
+                skip.bytes,
+                skip.detail.clone(),
+                Some(image),
+            );
+        }
     }
 
     fn skip(
@@ -511,28 +521,45 @@ fn hidden(records: &[Option<&Arc<LayerRecord>>]) -> Vec<HiddenFiles> {
         .iter()
         .map(|record| record.map(|record| &record.paths))
         .collect();
-    let mut members: Vec<(resolve::Member, &[u8])> = Vec::new();
+    let mut files: Vec<resolve::Member> = Vec::new();
     for (index, table) in tables.iter().enumerate() {
-        let rows = table.iter().flat_map(|table| table.rows()).zip(0_u32..);
-        let files = rows.filter(|(row, _)| row.kind == EntryKind::File && row.mark() == Mark::Entry);
-        members.extend(files.map(|(row, number)| ((index, number), row.path)));
-    }
-    let asked: Vec<resolve::Member> = members.iter().map(|(member, _)| *member).collect();
-    let mut hidden: BTreeMap<(usize, usize), (u64, &[u8])> = BTreeMap::new();
-    for (((layer, _), path), status) in members.iter().zip(resolve::statuses(&tables, &asked)) {
-        if let Some(by) = status.hidden_by() {
-            hidden.entry((layer + 1, by)).or_insert((0, path)).0 += 1;
+        let Some(table) = table else { continue };
+        let mut rows = table.rows();
+        loop {
+            let number = rows.number();
+            let Some(row) = rows.read() else { break };
+            if row.kind == EntryKind::File && row.is_shown() {
+                files.push((index, number));
+            }
         }
     }
+    let mut hidden: BTreeMap<(usize, usize), (u64, resolve::Member)> = BTreeMap::new();
+    for (file, status) in files.iter().zip(resolve::statuses(&tables, &files)) {
+        if let Some(by) = status.hidden_by() {
+            hidden.entry((file.0 + 1, by)).or_insert((0, *file)).0 += 1;
+        }
+    }
+    let path = |(layer, number): resolve::Member| -> Lossless {
+        let row = tables[layer].and_then(|table| table.row(number));
+        row.expect("a member of the table").path.as_ref().into()
+    };
     let hidden = hidden.into_iter();
     hidden
         .map(|((layer, by), (files, example))| HiddenFiles {
             layer,
             by,
             files,
-            example: example.into(),
+            example: path(example),
         })
         .collect()
+}
+
+fn kind(severeness: Severeness) -> SkipKind {
+    match severeness {
+        Severeness::Incomplete => SkipKind::Incomplete,
+        Severeness::Note => SkipKind::Note,
+        Severeness::Opaque => SkipKind::Opaque,
+    }
 }
 
 /// A finding that has no name yet.
@@ -729,8 +756,12 @@ fn sightings<'r>(
                         gid: row.gid,
                         mtime: row.mtime,
                         size: row.size,
+                        sha256: found
+                            .entry
+                            .and_then(|entry| record.contents.get(&entry))
+                            .map(ContentDigest::sha256),
                     };
-                    let path = Lossless(row.path.to_vec());
+                    let path = Lossless(row.path.into_owned());
                     let life = found.entry.and_then(|entry| lives.get(&(index, entry)));
                     (
                         Origin::File {
@@ -742,7 +773,7 @@ fn sightings<'r>(
                     )
                 }
                 row => {
-                    let path = row.map(|row| Lossless(row.path.to_vec()));
+                    let path = row.map(|row| Lossless(row.path.into_owned()));
                     (
                         Origin::Layer {
                             layer: index + 1,
@@ -774,12 +805,13 @@ fn sightings<'r>(
         .iter()
         .chain(attested.iter().flat_map(|searched| &searched.candidates))
     {
+        let TextCandidate { found, origin, used } = found;
         sightings.push(Sighting {
             image,
             candidate: &found.candidate,
-            origin: found.origin.clone(),
+            origin: origin.clone(),
             within: found.within.clone(),
-            status: Status::Metadata(found.used),
+            status: Status::Metadata(*used),
             location: found.location,
             companions: &found.companions,
             context: &found.context,

@@ -29,14 +29,14 @@ type Records<'r> = &'r [Option<&'r Arc<LayerRecord>>];
 /// The standing of each of these members. Cost: one pass over all paths of the image.
 pub(super) fn standings(records: Records<'_>, lives: &HashMap<Member, Status>) -> HashMap<Member, Standing> {
     let mut wanted = HashSet::new();
-    let paths: Vec<(Member, &[u8])> = lives
+    let paths: Vec<(Member, Vec<u8>)> = lives
         .keys()
         .filter_map(|member| Some((*member, path_of(records, *member)?)))
         .collect();
     for (_, path) in &paths {
         wanted.extend(markers(path));
         wanted.extend(source(path));
-        for subject in [Some(path.to_vec()), source(path)].into_iter().flatten() {
+        for subject in [Some(path.clone()), source(path)].into_iter().flatten() {
             let owners = claims(records, &subject).map(|(owner, _)| owner);
             wanted.extend(owners.flat_map(|owner| [direct_url(owner), copyright(owner)]));
         }
@@ -47,7 +47,7 @@ pub(super) fn standings(records: Records<'_>, lives: &HashMap<Member, Status>) -
     };
     paths
         .into_iter()
-        .map(|(member, path)| (member, image.standing(member, path, &lives[&member])))
+        .map(|(member, path)| (member, image.standing(member, &path, &lives[&member])))
         .collect()
 }
 
@@ -250,9 +250,9 @@ fn rank(state: PackageState) -> u8 {
     }
 }
 
-fn path_of<'r>(records: Records<'r>, (layer, entry): Member) -> Option<&'r [u8]> {
-    let record: &'r LayerRecord = records.get(layer).copied().flatten()?;
-    Some(record.paths.row(entry)?.path)
+fn path_of(records: Records<'_>, (layer, entry): Member) -> Option<Vec<u8>> {
+    let record = records.get(layer).copied().flatten()?;
+    Some(record.paths.row(entry)?.path.into_owned())
 }
 
 /// The hashes of a whole file.
@@ -280,13 +280,14 @@ fn present(records: Records<'_>, wanted: HashSet<Vec<u8>>) -> HashMap<Vec<u8>, V
         return present;
     }
     for (layer, record) in records.iter().enumerate() {
-        let rows = record.iter().flat_map(|record| record.paths.rows());
-        for (entry, row) in rows.enumerate() {
-            if wanted.contains(row.path) {
+        let Some(record) = record else { continue };
+        let mut rows = record.paths.rows();
+        while let (entry, Some(row)) = (rows.number(), rows.read()) {
+            if wanted.contains(&row.path[..]) {
                 present
-                    .entry(row.path.to_vec())
+                    .entry(row.path.into_owned())
                     .or_default()
-                    .push((layer, entry as u32));
+                    .push((layer, entry));
             }
         }
     }

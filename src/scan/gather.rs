@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Read;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::layer::{Claims, LayerReader, LayerRecord, Progress};
@@ -88,6 +88,7 @@ impl Scan {
             Some(wanted.iter().map(Wanted::size).sum()).filter(|sum| *sum > 0),
         );
 
+        let watched = self.watched(resolved.images.len());
         let next = Mutex::new(wanted.iter());
         let done: Mutex<Vec<(BlobKey, Result<LayerRecord, SourceError>)>> = Mutex::default();
         let readers = self.jobs.min(source.parallel()).min(wanted.len());
@@ -100,7 +101,7 @@ impl Scan {
                         };
                         let read = || {
                             let mut blob = source.blob(wanted.key, wanted.descriptor)?;
-                            Ok(reader.read(&mut *blob, wanted.claims(), &Watched(&*self.watch)))
+                            Ok(reader.read(&mut *blob, wanted.claims(), &watched))
                         };
                         let mut result = read();
                         if let (Ok(record), BlobKey::Digest(digest)) = (&result, wanted.key)
@@ -169,6 +170,12 @@ impl Scan {
         })
     }
 
+    /// What reads the blobs of so many images is watched by.
+    fn watched(&self, images: usize) -> Watched<'_> {
+        let room = self.limits.image_bytes.saturating_mul(images.max(1) as u64);
+        Watched(&*self.watch, AtomicU64::new(room))
+    }
+
     /// Reads a source that gives each blob once. Every blob is scanned as it arrives, in any order; what belongs to which
     /// image is known only at the end.
     pub(super) fn gather_stream(
@@ -178,6 +185,7 @@ impl Scan {
     ) -> Result<Gathered, SourceError> {
         let mut records: HashMap<BlobKey, Arc<LayerRecord>> = HashMap::new();
         let mut broken = None;
+        let watched = self.watched(1);
         while !self.cancelled.load(Ordering::Relaxed) {
             match stream.next_blob() {
                 Ok(None) => break,
@@ -186,7 +194,7 @@ impl Scan {
                         size: None,
                         ..claims(&blob.key, None, None)
                     };
-                    let record = reader.read(&mut *blob.reader, claims, &Watched(&*self.watch));
+                    let record = reader.read(&mut *blob.reader, claims, &watched);
                     self.watch.blob_done();
                     records.insert(blob.key, Arc::new(record));
                 }
@@ -229,7 +237,7 @@ impl Scan {
                 && let Some(mut bytes) = stream.document(&layer.blob)
             {
                 let claims = claims(&layer.blob, None, layer.diff_id.as_ref());
-                let record = reader.read(&mut bytes, claims, &Watched(&*self.watch));
+                let record = reader.read(&mut bytes, claims, &watched);
                 records.insert(layer.blob.clone(), Arc::new(record));
             }
         }
@@ -287,8 +295,8 @@ fn attestations_of(images: &[Image]) -> impl Iterator<Item = &Attestation> {
     images.iter().flat_map(|image| &image.attestations)
 }
 
-/// A watch as the progress of one blob.
-struct Watched<'w>(&'w dyn Watch);
+/// A watch as the progress of the blobs of one target, with the bytes they may still expand to.
+struct Watched<'w>(&'w dyn Watch, AtomicU64);
 
 impl Progress for Watched<'_> {
     fn stored(&self, bytes: u64) {
@@ -296,5 +304,11 @@ impl Progress for Watched<'_> {
     }
     fn decoded(&self, bytes: u64) {
         self.0.decoded(bytes);
+    }
+    fn has_room(&self, bytes: u64) -> bool {
+        let less = |left: u64| left.checked_sub(bytes);
+        self.1
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .is_ok()
     }
 }

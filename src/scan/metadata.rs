@@ -1,39 +1,29 @@
-//! The texts of an image that are in no layer: configuration, history, annotations, attestations.
+//! The texts of an image that are in no layer: configuration, history, annotations, attestations. They are searched as
+//! files are; which of them a container is started from decides what a finding in them is worth.
 
-use std::ops::Range;
-
-use crate::engine::{Candidate, Matcher, Scratch};
 use crate::finding::{MetadataUse, Origin};
+use crate::layer::{LayerCandidate, LayerSkip, SearchedText, TextReader};
 use crate::oci::{ConfigField, History, Image, Statement};
-use crate::text::Location;
-use crate::text::chain::Chain;
-use crate::text::context::{self, ContextLine};
-use crate::text::lines::Tally;
+use crate::text;
 
 /// A candidate in a text, and where.
 pub(super) struct TextCandidate {
-    pub(super) candidate: Candidate,
+    pub(super) found: LayerCandidate,
     pub(super) origin: Origin,
-    pub(super) within: Chain,
     pub(super) used: MetadataUse,
-    pub(super) location: Location,
-    pub(super) companions: Vec<Location>,
-    pub(super) context: Vec<ContextLine>,
 }
 
-/// How many bytes of text were searched, and what was found.
+/// How many bytes of text were searched, what was found, and what was not searched or decoded, with its place.
 #[derive(Default)]
 pub(super) struct Searched {
     pub(super) bytes: u64,
+    pub(super) lost_bytes: u64,
     pub(super) candidates: Vec<TextCandidate>,
+    pub(super) skips: Vec<(String, LayerSkip)>,
 }
 
 /// Searches texts with one matcher.
-pub(super) struct Texts<'a> {
-    pub(super) matcher: &'a Matcher,
-    pub(super) columns: usize,
-    pub(super) scratch: Scratch,
-}
+pub(super) struct Texts<'a>(pub(super) TextReader<'a>);
 
 impl Texts<'_> {
     /// Searches the configuration, the history and the annotations of an image.
@@ -81,44 +71,32 @@ impl Texts<'_> {
     }
 
     fn search(&mut self, text: &str, origin: &Origin, used: MetadataUse, searched: &mut Searched) {
-        let text = text.as_bytes();
         searched.bytes += text.len() as u64;
-        let found = self.matcher.scan_text(text, &mut self.scratch);
-        let secrets: Vec<Range<u64>> = found
-            .iter()
-            .flat_map(|candidate| {
-                std::iter::once(&candidate.at)
-                    .chain(candidate.companions.iter().map(|companion| &companion.at))
-            })
-            .cloned()
-            .collect();
-        for candidate in found {
-            searched.candidates.push(TextCandidate {
-                origin: origin.clone(),
-                within: Chain::default(),
-                used,
-                location: location(text, &candidate.at),
-                companions: candidate
-                    .companions
-                    .iter()
-                    .map(|companion| location(text, &companion.at))
-                    .collect(),
-                context: context::around(text, &candidate.at, &secrets, 0, self.columns),
-                candidate,
-            });
-        }
+        let SearchedText {
+            candidates,
+            lost_bytes,
+            skips,
+        } = self.0.search(text.as_bytes());
+        searched.lost_bytes += lost_bytes;
+        searched
+            .skips
+            .extend(skips.into_iter().map(|skip| (place(origin), skip)));
+        let candidates = candidates.into_iter().map(|found| TextCandidate {
+            found,
+            origin: origin.clone(),
+            used,
+        });
+        searched.candidates.extend(candidates);
     }
 }
 
-fn location(text: &[u8], at: &Range<u64>) -> Location {
-    let (line, column, column_utf16) = Tally::of(&text[..at.start as usize], 0).position(0, at.start);
-    Location {
-        line,
-        column,
-        column_utf16,
-        length: at.end - at.start,
-        offset: at.start,
-        file_offset: at.start,
+/// A text as the ledger names it.
+fn place(origin: &Origin) -> String {
+    match origin {
+        Origin::Config { field, .. } => format!("configuration `{}`", text::escape(field.as_bytes())),
+        Origin::Manifest { field } => format!("manifest `{}`", text::escape(field.as_bytes())),
+        Origin::Attestation { field, .. } => format!("attestation `{}`", text::escape(field.as_bytes())),
+        Origin::File { .. } | Origin::Layer { .. } => unreachable!("it is in no layer"),
     }
 }
 

@@ -330,6 +330,7 @@ fn hit(
             confidence: sighting.candidate.confidence,
             class: sighting.standing.as_ref().map(|standing| standing.class.clone()),
             verification: sighting.verification,
+            made_by: None,
         },
         is_published: sighting
             .standing

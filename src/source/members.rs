@@ -457,6 +457,7 @@ mod tests {
                 mtime: 0,
                 size: 0,
                 offset: 0,
+                overlay: None,
             });
         }
         for name in [

@@ -313,9 +313,11 @@ pub fn printable(target: &str) -> String {
         target.split_at(target.len() - rest.len())
     });
     let host = rest.split('/').next().unwrap_or(rest);
-    // In `name@sha256:…` the sign is behind the last slash, or what follows it is a digest.
+    // In `name@sha256:…` the sign is behind the last slash, or what follows it is a digest. A host with a port has the
+    // shape of one too, of an algorithm that nobody knows.
+    let is_digest = |after: &str| Digest::parse(after).is_ok_and(|digest| digest.algorithm().is_some());
     let secret = match host.rsplit_once('@') {
-        Some((user, after)) if Digest::parse(after).is_err() && rest.len() > host.len() => user.len() + 1,
+        Some((user, after)) if !is_digest(after) && rest.len() > host.len() => user.len() + 1,
         _ => 0,
     };
     crate::text::escape(format!("{scheme}{}", &rest[secret..]).as_bytes())

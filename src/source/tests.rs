@@ -677,8 +677,15 @@ fn what_is_no_image_says_what_it_is() {
 fn a_name_that_is_printed_has_no_password() {
     let login = ["user", "word"].join(":");
     for scheme in ["docker://", ""] {
-        let target = format!("{scheme}{login}@registry.example.com/app:1");
-        assert_eq!(printable(&target), format!("{scheme}registry.example.com/app:1"));
+        // With a port it looks like a digest.
+        for host in [
+            "registry.example.com",
+            "registry.example.com:5000",
+            "localhost:5000",
+        ] {
+            let target = format!("{scheme}{login}@{host}/app:1");
+            assert_eq!(printable(&target), format!("{scheme}{host}/app:1"));
+        }
     }
     for (target, shown) in [("alpine", "alpine"), ("a\u{1b}[2J", "a\\u{1b}[2J"), ("-", "-")] {
         assert_eq!(printable(target), shown);

@@ -523,6 +523,7 @@ impl Framer {
             mtime: numbers.or(records.mtime, header.mtime),
             size: sparse.as_ref().map_or(body, |sparse| sparse.size),
             offset: start,
+            overlay: records.overlay,
         };
         numbers.are_bad |= records.atime == Number::Bad || records.ctime == Number::Bad;
         if numbers.are_bad {
@@ -881,6 +882,7 @@ mod tests {
             mtime: 0o14_000_000_000,
             size: 5,
             offset: 0,
+            overlay: None,
         };
         assert_eq!(found.entries, [entry]);
         let framing = Framing {

@@ -80,6 +80,18 @@ pub struct Entry {
     pub size: u64,
     /// Where its own header begins in the stream, extended headers left aside.
     pub offset: u64,
+    /// What its extended attributes say to overlayfs.
+    pub overlay: Option<OverlayMark>,
+}
+
+/// An extended attribute with which overlayfs marks what hides lower layers, `trusted.overlay.` or `user.overlay.`.
+/// *Source*: Linux `filesystems/overlayfs.rst`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OverlayMark {
+    /// `opaque` is `y`.
+    Opaque,
+    /// `whiteout` is there.
+    Whiteout,
 }
 
 /// The kind of a member. Whiteouts are told from their names by [`crate::layer`], not here.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::header;
+use super::{OverlayMark, header};
 
 /// What an extended header gives. Of two records with one key the last counts; an empty value takes the key back.
 #[derive(Debug, Default)]
@@ -17,6 +17,7 @@ pub(super) struct Records<'t> {
     pub atime: Number,
     pub ctime: Number,
     pub sparse: SparseRecords<'t>,
+    pub overlay: Option<OverlayMark>,
     /// Whether a record cannot be read. Where its length is wrong, it and what follows is ignored.
     pub is_malformed: bool,
     /// Whether a key that counts is there twice.
@@ -117,9 +118,25 @@ impl<'t> Records<'t> {
             b"GNU.sparse.realsize" => replace(&mut self.sparse.real_size, value),
             b"GNU.sparse.numblocks" => replace(&mut self.sparse.blocks, value),
             b"GNU.sparse.map" => replace(&mut self.sparse.map, Cow::Borrowed(value)),
-            _ => false,
+            _ => {
+                self.attribute(key, value);
+                false
+            }
         };
         self.is_ambiguous |= was_set;
+    }
+
+    /// Takes an extended attribute, if it is one that hides files.
+    fn attribute(&mut self, key: &[u8], value: &[u8]) {
+        let Some(name) = key.strip_prefix(b"SCHILY.xattr.") else {
+            return;
+        };
+        let driver = name.strip_prefix(b"trusted.overlay.");
+        match driver.or_else(|| name.strip_prefix(b"user.overlay.")) {
+            Some(b"opaque") if value == b"y" => self.overlay = Some(OverlayMark::Opaque),
+            Some(b"whiteout") => self.overlay = Some(OverlayMark::Whiteout),
+            _ => {}
+        }
     }
 
     fn text(&mut self, value: &'t [u8]) -> &'t [u8] {

@@ -235,3 +235,22 @@ fn a_list_that_cannot_be_read_leaves_the_scan_incomplete() {
         assert_eq!((resolved.images.len(), reasons), (1, vec![reason]), "{name}");
     }
 }
+
+#[test]
+fn a_list_that_holds_too_much_is_given_up() {
+    let Attached { repository, sbom, .. } = attached();
+    let server = serve(repository, move |_, subject| {
+        let (subject, number) = subject.split_once("?page=").unwrap_or((subject, "0"));
+        let next: usize = number.parse::<usize>().unwrap() + 1;
+        let link = format!("</v2/app/referrers/{subject}?page={next}>; rel=\"next\"");
+        page(&[&sbom]).header("Link", &link)
+    });
+    let mut options = wanting();
+    options.limits.referrers_bytes = 2000;
+    let resolved = source(&server, &options)
+        .resolve(&PlatformSelector::All, &Limits::default())
+        .unwrap();
+    let reasons: Vec<_> = resolved.problems.iter().map(|problem| problem.reason).collect();
+    assert_eq!(reasons, ["document-size"]);
+    assert!(server.requests().len() < 20, "{:?}", server.paths());
+}

@@ -1,9 +1,10 @@
 //! Reports as values, built in code. No credential here was ever issued: their random parts are computed.
 
 use layersift::finding::{
-    Area, Chain, Companion, Counters, Coverage, DeletedBy, EntryFacts, FileClass, Finding, Fingerprinter,
-    ImageSummary, LayerSummary, Line, Location, MetadataUse, Occurrence, Origin, Package, PackageState,
-    PackageSystem, Report, Scheme, Secret, Skip, SkipKind, Status, TargetSummary, Tree, Verification,
+    Area, BuildFacts, Chain, Companion, Counters, Coverage, DeletedBy, EntryFacts, FileClass, Finding,
+    Fingerprinter, ImageSummary, LayerSummary, Line, Location, MetadataUse, Occurrence, Origin, Package,
+    PackageState, PackageSystem, Report, Scheme, Secret, Skip, SkipKind, Status, TargetSummary, Tree,
+    Verification,
 };
 use layersift::oci::{DiffId, Digest, ImageId, Platform};
 use layersift::report::{RuleNote, RuleNotes};
@@ -196,11 +197,14 @@ fn image(platform: &str) -> ImageSummary {
                 entries: 1 + decoded_bytes / 40_000,
                 created_by: Some((*created_by).to_owned()),
                 created: Some("2026-01-31T10:04:11Z".to_owned()),
+                made_by: None,
                 verification: Verification::Verified,
                 findings: Vec::new(),
                 hides: Vec::new(),
             })
             .collect(),
+        build: BuildFacts::default(),
+        dockerfile: None,
         complete: true,
     }
 }
@@ -243,6 +247,7 @@ fn hmac_key() -> Finding {
         confidence: Confidence::High,
         class: None,
         verification: Verification::Verified,
+        made_by: None,
     };
     finding(
         "gcs-hmac-key",
@@ -274,6 +279,7 @@ fn npm_token() -> Finding {
         confidence: Confidence::High,
         class: None,
         verification: Verification::Verified,
+        made_by: None,
     };
     finding(
         "npm-token",
@@ -310,6 +316,7 @@ fn private_key() -> Finding {
         confidence: Confidence::High,
         class: Some(modified_package()),
         verification: Verification::Verified,
+        made_by: None,
     };
     finding(
         "private-key",
@@ -343,6 +350,7 @@ fn guess() -> Finding {
             confidence: Confidence::Low,
             class: None,
             verification: Verification::Verified,
+            made_by: None,
         }],
     )
 }
@@ -388,6 +396,7 @@ pub(crate) fn file(layer: usize, path: &str, mode: u32, size: u64) -> Origin {
             gid: 0,
             mtime: 1_769_853_851,
             size,
+            sha256: None,
         },
     }
 }
@@ -555,6 +564,7 @@ pub(crate) fn every_shape() -> Report {
             origin,
             status,
             verification,
+            made_by: None,
             ..model.clone()
         })
         .collect();

@@ -14,6 +14,7 @@ fn rendered(report: &Report, width: usize, colour: bool) -> String {
         rules: &rules,
         width,
         colour,
+        sarif: Default::default(),
     };
     human::render(&wire::Report::new(&report, &verdict, Reveal::Redacted), &settings)
 }

@@ -202,6 +202,7 @@ fn show_prints_one_finding_by_the_beginning_of_its_fingerprint() {
         rules: &rules,
         width: 100,
         colour: false,
+        sarif: Default::default(),
     };
     let fingerprint = &report.findings[0].fingerprint.0;
     let digits = fingerprint.strip_prefix("ls1:").unwrap();

@@ -228,7 +228,7 @@ fn assert_sarif_holds(log: &Value, report: &Report) {
             let occurrences = result["properties"]["occurrences"].clone();
             let occurrences: Vec<wire::Occurrence> = serde_json::from_value(occurrences).unwrap();
             for occurrence in finding.occurrences.iter().filter(|o| o.image == index) {
-                assert!(occurrences.contains(&wire::Occurrence::new(occurrence, Reveal::Redacted)));
+                assert!(occurrences.contains(&wire::Occurrence::new(occurrence, None, Reveal::Redacted)));
             }
             for location in result["locations"]
                 .as_array()

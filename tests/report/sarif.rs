@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use layersift::finding::{Chain, Occurrence, Origin, Report, Reveal, Secret, Status};
+use layersift::finding::{
+    Certainty, Chain, Dockerfile, Instruction, Link, MadeBy, Mapping, Occurrence, Origin, Report, Reveal,
+    Secret, Status,
+};
 use layersift::policy::Policy;
+use layersift::report::sarif::{Options, Standing, TrackedFiles};
 use layersift::report::{Buffer, Settings, Sink as _, format};
 use layersift::rules::{Confidence, Evidence, Severity};
 use serde_json::Value;
@@ -32,7 +36,186 @@ fn logs() -> Vec<(&'static str, Vec<u8>)> {
     ]
     .into_iter()
     .map(|(name, report)| (name, written("sarif", &report, Reveal::Redacted)))
+    .chain([
+        ("dockerfile", standing_at(Standing::Dockerfile, &with_lines())),
+        ("file", standing_at(Standing::File, &with_lines())),
+        ("image-with-lines", standing_at(Standing::Image, &with_lines())),
+        ("no-lines", standing_at(Standing::Dockerfile, &without_lines())),
+    ])
     .collect()
+}
+
+const DOCKERFILE: &str =
+    "FROM debian\nENV NPM_TOKEN=x\nCOPY ci/boto.cfg /root/.boto\nRUN rm -f /root/.boto\n";
+
+/// The sample, its layers and variables tied to lines.
+fn with_lines() -> Report {
+    let mut report = fixture::sample();
+    let lines: Vec<&str> = DOCKERFILE.lines().collect();
+    for image in &mut report.images {
+        image.dockerfile = Some(Dockerfile {
+            path: "build files/Dockerfile".to_owned(),
+            is_checked_out: true,
+            mapping: Mapping::Provenance,
+            note: None,
+            from: Some(0),
+            instructions: lines
+                .iter()
+                .zip(1..)
+                .map(|(text, line)| Instruction {
+                    keyword: text.split(' ').next().unwrap().to_owned(),
+                    first_line: line,
+                    last_line: line,
+                    first_column: 1,
+                    end_column: text.len() as u64 + 1,
+                    text: (*text).to_owned(),
+                })
+                .collect(),
+        });
+        for (layer, instruction) in [(0, 0), (1, 0), (2, 2), (4, 3)] {
+            image.layers[layer].made_by = made_by(instruction, Certainty::Exact);
+        }
+    }
+    for occurrence in report
+        .findings
+        .iter_mut()
+        .flat_map(|finding| &mut finding.occurrences)
+    {
+        occurrence.made_by = match &mut occurrence.origin {
+            Origin::File { layer: 3, entry, .. } => {
+                entry.sha256 = Some([3; 16]);
+                made_by(2, Certainty::Exact)
+            }
+            Origin::Config { .. } => made_by(1, Certainty::Fuzzy),
+            _ => None,
+        };
+    }
+    report
+}
+
+/// A Dockerfile that does not belong to the image.
+fn without_lines() -> Report {
+    let mut report = with_lines();
+    for image in &mut report.images {
+        image.dockerfile.as_mut().unwrap().mapping = Mapping::None;
+        image.layers.iter_mut().for_each(|layer| layer.made_by = None);
+    }
+    let occurrences = report
+        .findings
+        .iter_mut()
+        .flat_map(|finding| &mut finding.occurrences);
+    occurrences.for_each(|occurrence| occurrence.made_by = None);
+    report
+}
+
+fn made_by(instruction: usize, certainty: Certainty) -> Option<MadeBy> {
+    Some(MadeBy {
+        instruction,
+        certainty,
+    })
+}
+
+fn standing_at(standing: Standing, report: &Report) -> Vec<u8> {
+    let (report, verdict) = Policy::default().judge(report.clone());
+    let tracked = TrackedFiles::from([([3; 16], "ci/boto.cfg".to_owned())]);
+    let rules = fixture::notes();
+    let settings = Settings {
+        rules: &rules,
+        width: 80,
+        colour: false,
+        sarif: Options {
+            standing,
+            category: Some("nightly/"),
+            tracked: Some(&tracked),
+        },
+    };
+    let mut buffer = Buffer::default();
+    (format("sarif").unwrap().reporter)(settings)
+        .write(&report, &verdict, Reveal::Redacted, &mut buffer)
+        .unwrap();
+    buffer.parts.swap_remove(0).1
+}
+
+#[test]
+fn results_stand_where_the_category_has_them() {
+    let place = |standing, report: &Report, result: usize| {
+        let log: Value = serde_json::from_slice(&standing_at(standing, report)).unwrap();
+        let result = log["runs"][0]["results"][result].clone();
+        let place = &result["locations"][0]["physicalLocation"];
+        let uri = place["artifactLocation"]["uri"].as_str().unwrap().to_owned();
+        (uri, place["region"]["startLine"].as_u64().unwrap(), result)
+    };
+    let (uri, line, result) = place(Standing::Dockerfile, &with_lines(), 0);
+    assert_eq!((uri.as_str(), line), ("build%20files/Dockerfile", 3));
+    let text = result["message"]["text"].as_str().unwrap();
+    assert!(
+        text.contains(" The COPY on this line brings it and [Dockerfile line 4](1) only hides it. "),
+        "{text}"
+    );
+    let related = &result["relatedLocations"][0];
+    assert_eq!(
+        (
+            &related["id"],
+            &related["physicalLocation"]["region"]["startLine"]
+        ),
+        (&1.into(), &4.into())
+    );
+    let flow = result["codeFlows"][0]["threadFlows"][0]["locations"]
+        .as_array()
+        .unwrap();
+    assert_eq!(flow.len(), 2);
+
+    let (_, line, result) = place(Standing::Dockerfile, &with_lines(), 1);
+    assert_eq!(line, 2);
+    let text = result["message"]["text"].as_str().unwrap();
+    assert!(
+        text.contains("most likely brings it (texts are alike, not the same)"),
+        "{text}"
+    );
+    // Another text than the image's is not quoted.
+    assert!(result["locations"][0]["physicalLocation"]["region"]["snippet"].is_null());
+
+    let (uri, line, result) = place(Standing::File, &with_lines(), 0);
+    assert_eq!((uri.as_str(), line), ("ci/boto.cfg", 4));
+    assert_eq!(
+        result["relatedLocations"][0]["physicalLocation"]["region"]["startLine"],
+        3
+    );
+    let (uri, ..) = place(Standing::Image, &with_lines(), 0);
+    assert_eq!(uri, "model-server/root/.boto");
+
+    let (uri, line, result) = place(Standing::Dockerfile, &without_lines(), 0);
+    assert_eq!((uri.as_str(), line), ("build%20files/Dockerfile", 1));
+    let text = result["message"]["text"].as_str().unwrap();
+    assert!(
+        text.contains("Which instruction of this Dockerfile brings it is not known."),
+        "{text}"
+    );
+    assert_eq!(result["properties"]["dockerfileMapping"], "none");
+}
+
+#[test]
+fn a_category_of_ones_own_is_kept_apart_by_platform() {
+    let log: Value = serde_json::from_slice(&standing_at(Standing::Image, &fixture::sample())).unwrap();
+    let runs = log["runs"].as_array().unwrap().iter();
+    let ids: Vec<&Value> = runs.map(|run| &run["automationDetails"]["id"]).collect();
+    assert_eq!(ids, ["nightly/linux-amd64/", "nightly/linux-arm64/"]);
+}
+
+#[test]
+fn a_line_of_a_member_is_not_taken_for_one_of_its_archive() {
+    let mut report = fixture::sample();
+    let member = Link::Member("etc/boto".into());
+    for occurrence in &mut report.findings[0].occurrences {
+        occurrence.within = Chain::default().then(member.clone());
+    }
+    let log = sarif(&report);
+    let result = &log["runs"][0]["results"][0];
+    let place = &result["locations"][0]["physicalLocation"];
+    assert_eq!(place["region"]["startLine"], 1);
+    assert!(place["contextRegion"].is_null());
+    let text = result["message"]["text"].as_str().unwrap();
+    assert!(text.contains(" It stands in line 4, column 24 there. "), "{text}");
 }
 
 /// Two targets of one repository.
@@ -192,6 +375,7 @@ fn a_divided_sink_gets_a_file_per_image_with_one_run_each() {
         rules: &rules,
         width: 80,
         colour: false,
+        sarif: Default::default(),
     };
     let mut buffer = Buffer {
         divided: true,
@@ -352,6 +536,7 @@ fn results_beyond_githubs_limit_are_cut_from_the_least_severe_and_counted() {
                 confidence: Confidence::High,
                 class: None,
                 verification: layersift::finding::Verification::Verified,
+                made_by: None,
             };
             let severity = severities[(index % 2) as usize];
             fixture::finding(

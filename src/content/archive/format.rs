@@ -1,6 +1,7 @@
 //! Tells archives by their first bytes. A name says nothing: `.jar` may be text, and a zip may be called `.dat`.
 
 use crate::content::decode::Codec;
+use crate::content::{git, pyc, sqlite};
 
 use super::stream;
 
@@ -13,8 +14,20 @@ pub enum Format {
     Compressed(Codec),
     /// cpio: new, with checksums, portable or old binary.
     Cpio,
+    /// A loose object of git.
+    GitObject,
+    /// A pack of git.
+    GitPack,
+    /// A key store: JKS, JCEKS or PKCS#12 (DER). It has no members.
+    KeyStore,
+    /// A compiled module of Python.
+    Pyc,
     /// An RPM package.
     Rpm,
+    /// 7z.
+    SevenZip,
+    /// A database of SQLite.
+    Sqlite,
     /// tar, by the checksum of its first header.
     Tar,
     /// Known, but not opened.
@@ -41,14 +54,23 @@ impl Format {
             // Split archives that came out in one piece begin with the marker for it.
             [b'P', b'K', 7, 8, b'P', b'K', 3, 4, ..] => Some(Self::Zip),
             [b'#', b'!', ..] if memchr::memmem::find(head, b"\nPK\x03\x04").is_some() => Some(Self::Zip),
+            [0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 1 | 2, ..] => Some(Self::KeyStore),
+            [0xce, 0xce, 0xce, 0xce, 0, 0, 0, 1 | 2, ..] => Some(Self::KeyStore),
+            [0x30, 0x82, _, _, rest @ ..] | [0x30, 0x83, _, _, _, rest @ ..] if is_pfx(rest) => {
+                Some(Self::KeyStore)
+            }
             [0xed, 0xab, 0xee, 0xdb, ..] => Some(Self::Rpm),
-            [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => Some(Self::Unsupported("7z")),
+            [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => Some(Self::SevenZip),
             [b'R', b'a', b'r', b'!', 0x1a, 7, ..] => Some(Self::Unsupported("rar")),
             [b'M', b'S', b'C', b'F', 0, 0, 0, 0, ..] => Some(Self::Unsupported("cab")),
             [b'L', b'Z', b'I', b'P', 1, ..] => Some(Self::Unsupported("lzip")),
             _ if head.starts_with(b"!<arch>\n") => Some(Self::Ar),
             _ if is_cpio(head) => Some(Self::Cpio),
             _ if is_tar(head) => Some(Self::Tar),
+            [b'P', b'A', b'C', b'K', 0, 0, 0, 2 | 3, ..] => Some(Self::GitPack),
+            _ if head.starts_with(sqlite::MAGIC) => Some(Self::Sqlite),
+            _ if pyc::is_known(head) => Some(Self::Pyc),
+            _ if stream::is_zlib(head) && git::kind_of(head).is_some() => Some(Self::GitObject),
             _ if stream::is_zlib(head) => Some(Self::Zlib),
             _ => None,
         }
@@ -56,8 +78,21 @@ impl Format {
 
     /// Whether it can be read from its first byte on, without going back.
     pub fn is_sequential(self) -> bool {
-        self != Self::Zip
+        !matches!(
+            self,
+            Self::GitPack | Self::KeyStore | Self::Pyc | Self::SevenZip | Self::Sqlite | Self::Zip
+        )
     }
+}
+
+/// Whether a PFX (RFC 7292) goes on here: version 3, and a sequence that begins with the type `data`.
+fn is_pfx(content: &[u8]) -> bool {
+    const DATA: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
+    let Some(content) = content.strip_prefix(&[2, 1, 3, 0x30]) else {
+        return false;
+    };
+    // The length of the sequence takes one byte to four.
+    (1..=4).any(|length| content.get(length..).is_some_and(|rest| rest.starts_with(DATA)))
 }
 
 /// The magic alone is six digits or two bytes: the first header has to be one.

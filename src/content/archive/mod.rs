@@ -7,15 +7,18 @@ mod ar;
 mod cpio;
 mod format;
 mod rpm;
+mod seven_zip;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod zip;
 
 pub use format::Format;
+pub(in crate::content) use stream::Inflated;
 
 use std::io::{self, Read};
 
+use crate::content::{git, pyc, sqlite};
 use crate::limits::{LimitHit, Limits};
 
 /// What bytes an archive is read from.
@@ -33,6 +36,14 @@ impl Source<'_> {
             Self::Once(reader) => *reader,
         }
     }
+
+    /// All of it, for what cannot be read from front to back.
+    fn whole(&self) -> Result<&[u8], OpenError> {
+        match self {
+            Self::Whole(bytes) => Ok(bytes),
+            Self::Once(_) => Err(Refusal::Limit(LimitHit::RandomAccess).into()),
+        }
+    }
 }
 
 /// One step into an archive.
@@ -42,6 +53,9 @@ pub enum Step<'n> {
     Member(&'n [u8]),
     /// The stream that was compressed: `gzip`, `xz`, …
     Stream(&'static str),
+    /// One of many versions of a file: a name that ends with a colon and the path, and which commit it is first in, by
+    /// age.
+    Version(&'n [u8], u32),
 }
 
 /// Is given what an archive holds, in the order of the archive.
@@ -86,7 +100,7 @@ impl Refusal {
         }
     }
 
-    fn malformed(what: &str) -> Self {
+    pub(in crate::content) fn malformed(what: &str) -> Self {
         Self::Malformed(what.to_owned())
     }
 }
@@ -106,7 +120,7 @@ impl From<Refusal> for OpenError {
     }
 }
 
-/// Opens an archive of this format and hands its members over.
+/// Opens an archive of this format and hands its members over. A key store has none.
 ///
 /// Bytes behind the end of the archive are not read. Names longer than [`Limits::path_bytes`] end the archive.
 /// *Errors*: [`OpenError::Refused`] where the archive cannot be opened, or not to its end.
@@ -120,13 +134,16 @@ pub fn open(
         Format::Ar => ar::open(source.reader(), limits, members),
         Format::Compressed(codec) => stream::open(codec, source, limits, members),
         Format::Cpio => cpio::open(source.reader(), limits, members),
+        Format::GitObject => git::open_object(source.reader(), members),
+        Format::GitPack => git::open_pack(source.whole()?, limits, members),
+        Format::KeyStore => Ok(()),
+        Format::Pyc => pyc::open(source.whole()?, members),
         Format::Rpm => rpm::open(source.reader(), members),
+        Format::SevenZip => seven_zip::open(source.whole()?, limits, members),
+        Format::Sqlite => sqlite::open(source.whole()?, limits, members),
         Format::Tar => unreachable!("tar archives are framed, not opened"),
         Format::Unsupported(name) => Err(Refusal::Unsupported(name.to_owned()).into()),
-        Format::Zip => match source {
-            Source::Whole(bytes) => zip::open(bytes, limits, members),
-            Source::Once(_) => Err(Refusal::Limit(LimitHit::RandomAccess).into()),
-        },
+        Format::Zip => zip::open(source.whole()?, limits, members),
         Format::Zlib => stream::open_zlib(source.reader(), members),
     }
 }

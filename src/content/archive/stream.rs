@@ -123,7 +123,7 @@ pub(super) fn open_zlib(source: &mut dyn Read, members: &mut dyn Members) -> Res
 }
 
 /// A deflate stream, with or without its zlib wrapping, as a reader that remembers why it failed.
-pub(super) struct Inflated<R> {
+pub(in crate::content) struct Inflated<R> {
     source: R,
     inflate: Decompress,
     buffer: Vec<u8>,
@@ -139,7 +139,7 @@ enum Failure {
 }
 
 impl<R: Read> Inflated<R> {
-    pub(super) fn new(source: R, zlib: bool) -> Self {
+    pub(in crate::content) fn new(source: R, zlib: bool) -> Self {
         Self {
             source,
             inflate: Decompress::new(zlib),
@@ -151,7 +151,7 @@ impl<R: Read> Inflated<R> {
     }
 
     /// How it went: its own failure before that of whoever took the content.
-    pub(super) fn outcome(self, taken: io::Result<()>) -> Result<(), OpenError> {
+    pub(in crate::content) fn outcome(self, taken: io::Result<()>) -> Result<(), OpenError> {
         match (self.failure, taken) {
             (Some(Failure::Damaged(reason)), _) => Err(Refusal::Malformed(reason).into()),
             (Some(Failure::Source(error)), _) | (None, Err(error)) => Err(OpenError::Content(error)),

@@ -177,6 +177,17 @@ fn every_codec_gives_its_members_as_one_stream() {
 }
 
 #[test]
+fn a_zstd_block_that_is_cut_gives_all_that_came_whatever_the_room() {
+    // A frame of 32 bytes in one stored block, of which three are there.
+    let blob = b"\x28\xb5\x2f\xfd\x20\x20\x01\x01\x00abc";
+    for outs in [&[1][..], &[2], &[3], &[100]] {
+        let outcome = decode_cut(blob, &[100], outs);
+        assert_eq!(outcome.stream, b"abc", "{outs:?}");
+        assert!(outcome.end.is_err());
+    }
+}
+
+#[test]
 fn a_blob_without_magic_passes_through() {
     for blob in [
         &b""[..],

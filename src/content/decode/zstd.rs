@@ -149,7 +149,8 @@ impl Zstd {
         let mut available: &[u8] = &[];
         if self.left > 0 {
             available = input.fill()?;
-            if available.is_empty() {
+            // The library may hold bytes back for which there was no room.
+            if available.is_empty() && !self.pending {
                 return Err(Fault::Truncated);
             }
             let length = (available.len() as u64).min(self.left) as usize;
@@ -162,7 +163,10 @@ impl Zstd {
             .map_err(|error| Fault::Corrupt(error.to_string()))?;
         let (consumed, written) = (from.pos(), into.pos());
         if consumed == 0 && written == 0 && self.left > 0 {
-            return Err(Fault::Corrupt("no progress".to_owned()));
+            return Err(match available.is_empty() {
+                true => Fault::Truncated,
+                false => Fault::Corrupt("no progress".to_owned()),
+            });
         }
         input.consume(consumed);
         self.left -= consumed as u64;

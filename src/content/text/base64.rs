@@ -54,11 +54,13 @@ pub(super) fn find(bytes: &[u8], is_cut: bool, allowance: &mut Allowance, out: &
     while let Some(run) = runs.next() {
         let found = out.len();
         hex::find(bytes, run.clone(), allowance, out);
-        if out.len() == found {
+        // Digits among other letters may be a part of base64: a row of `w` is `d3d3…`.
+        let digits: usize = out[found..].iter().map(|decoded| decoded.at.len()).sum();
+        if digits + 1 < run.len() {
             out.extend(read(bytes, run, is_cut, allowance));
         }
-        if let Some(last) = out[found..].last() {
-            runs.skip_to(last.at.end);
+        if let Some(end) = out[found..].iter().map(|decoded| decoded.at.end).max() {
+            runs.skip_to(end);
         }
     }
 }
@@ -219,6 +221,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_looks_like_hex_within_does_not_hide_the_rest() {
+        let plain = format!("password = hunter2hunter2 {} and more", "w".repeat(60));
+        let text = base64::engine::general_purpose::STANDARD.encode(&plain);
+        let found = decoded(text.as_bytes(), false);
+        assert!(
+            found.iter().any(|found| found.bytes == plain.as_bytes()),
+            "{found:?}"
+        );
+    }
 
     fn decoded(text: &[u8], is_cut: bool) -> Vec<Decoded> {
         let mut out = Vec::new();

@@ -1,6 +1,7 @@
 //! Text in which some characters are written as escapes: percent, backslash, character references. What stands between
 //! the escapes is text already, so only their neighbourhood is decoded, and only where an escape stands for a visible
-//! ASCII character: no secret holds another one.
+//! ASCII character, since no secret holds another one, or begins a line that gives something a name: a file of settings
+//! in one string.
 
 use std::ops::Range;
 
@@ -11,6 +12,12 @@ use super::{Allowance, Decoded, Encoding, Places, backslash, entity, percent};
 /// How far from an escape text is decoded with it: as far as a name usually stands from its value. Escapes that are
 /// no farther apart are decoded together.
 const NEAR: usize = 256;
+
+/// Deeper indentation and longer names in a string are not taken for a setting's; more of a value is decoded only as far
+/// as [`NEAR`] reaches.
+const LONGEST_INDENT: usize = 32;
+const LONGEST_NAME: usize = 64;
+const LONGEST_VALUE: usize = 2048;
 
 /// What one kind of escape is.
 struct Kind {
@@ -58,13 +65,23 @@ pub(super) fn find(bytes: &[u8], allowance: &mut Allowance, out: &mut Vec<Decode
             continue;
         };
         read_to[number] = at + length;
-        if !(kind.counts)(&bytes[..at], &bytes[at..], character) {
+        let end = if number == 0 && matches!(character, '\n' | '\\') {
+            match line(&bytes[at..]) {
+                Line::Setting { length } => at + length,
+                // It goes on with a document, and begins none.
+                Line::Other if groups[0].as_ref().is_some_and(|group| at <= group.end + NEAR) => at + length,
+                _ if (kind.counts)(&bytes[..at], &bytes[at..], character) => at + length,
+                _ => continue,
+            }
+        } else if (kind.counts)(&bytes[..at], &bytes[at..], character) {
+            at + length
+        } else {
             continue;
-        }
+        };
         match &mut groups[number] {
-            Some(group) if at - group.end <= NEAR => group.end = at + length,
+            Some(group) if at <= group.end + NEAR => group.end = group.end.max(end),
             group => {
-                if let Some(done) = group.replace(at..at + length) {
+                if let Some(done) = group.replace(at..end) {
                     out.extend(decode(bytes, done, kind, allowance));
                 }
             }
@@ -72,6 +89,53 @@ pub(super) fn find(bytes: &[u8], allowance: &mut Allowance, out: &mut Vec<Decode
     }
     for (group, kind) in groups.into_iter().zip(&KINDS) {
         out.extend(group.and_then(|group| decode(bytes, group, kind, allowance)));
+    }
+}
+
+/// What begins behind an escaped line break.
+enum Line {
+    /// `name: value` or `name = value`, with the length of both and the break before it.
+    Setting { length: usize },
+    /// Something else.
+    Other,
+    /// Nothing: no line break, or the string ends.
+    None,
+}
+
+/// What the escape that `text` begins with does to the lines of a string: `\n`, or `\\n` in a string in a string.
+fn line(text: &[u8]) -> Line {
+    let skip = |from: usize, most: usize, is_member: fn(u8) -> bool| {
+        let rest = text[from..].iter().take(most);
+        from + rest.take_while(|&&byte| is_member(byte)).count()
+    };
+    let escaped = skip(0, 8, |byte| byte == b'\\');
+    if text.get(escaped) != Some(&b'n') {
+        return Line::None;
+    }
+    let start = escaped + 1;
+    if matches!(text.get(start), None | Some(b'"' | b'\'' | b'`' | b'\n' | b'\r')) {
+        return Line::None;
+    }
+    let name = skip(start, LONGEST_INDENT, |byte| {
+        matches!(byte, b' ' | b'\t' | b'-' | b'"' | b'\'' | b'\\')
+    });
+    let named = skip(name, LONGEST_NAME, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
+    });
+    let sign = skip(named, 8, |byte| matches!(byte, b' ' | b'"' | b'\'' | b'\\'));
+    if named < name + 2 || !matches!(text.get(sign), Some(b':' | b'=')) {
+        return Line::Other;
+    }
+    let value = skip(sign + 1, 8, |byte| matches!(byte, b' ' | b'\\' | b'"' | b'\''));
+    let rest = &text[value..text.len().min(value + LONGEST_VALUE)];
+    let is_end = |at: &usize| match rest[*at] {
+        b'"' | b'\'' | b'\n' | b'\r' | 0 => true,
+        b'\\' => matches!(rest.get(at + 1), Some(b'n' | b'r' | b'"' | b'\'')),
+        _ => false,
+    };
+    let length = (0..rest.len()).find(is_end).unwrap_or(rest.len());
+    Line::Setting {
+        length: value + length,
     }
 }
 
@@ -186,6 +250,48 @@ mod tests {
         assert!(found[0].bytes.starts_with(b"key=A-") && found[1].bytes.ends_with(b"-B=value"));
     }
 
+    #[test]
+    fn a_file_of_settings_in_one_string_is_decoded_as_a_whole() {
+        let value = "v".repeat(2 * NEAR);
+        for (text, plain) in [
+            (r#""[peer]\nkey = abc""#.to_owned(), "[peer]\nkey = abc"),
+            (
+                format!(r#"{{"app.yaml":"acme:\n  - token: {value}x\n\n  x: y\n"}}"#),
+                "acme:\n  - token: ",
+            ),
+            (
+                r#"'{\n  \"a\": {\n    \"key\": 1\n  }\n}'"#.to_owned(),
+                "{\n  \"a\": {\n    \"key\": 1\n  }\n}",
+            ),
+        ] {
+            let found = decoded(&text);
+            assert_eq!(found.len(), 1, "{text}");
+            let decoded = String::from_utf8_lossy(&found[0].bytes);
+            assert!(decoded.contains(plain), "{decoded}");
+            assert!(!text.contains(&value) || decoded.contains(&format!("{value}x\n\n  x: y")));
+        }
+    }
+
+    #[test]
+    fn a_file_in_a_string_in_a_string_takes_two_steps() {
+        let text = r#"{"log":"{\"file\":\"a\\nkey: b\\n\"}"}"#;
+        let once = decoded(text).remove(0);
+        let twice = decoded(&String::from_utf8_lossy(&once.bytes)).remove(0);
+        assert!(String::from_utf8_lossy(&twice.bytes).contains("a\nkey: b\n"));
+    }
+
+    #[test]
+    fn messages_of_programs_are_no_files() {
+        for text in [
+            r#"puts("error: no file\n");"#,
+            r#"a="x: y\n"+"z: 1\n""#,
+            r"C:\new\node_modules\name",
+            r#""one line\nand another one\n""#,
+        ] {
+            assert_eq!(texts(text), [], "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_place_in_the_text_leads_to_where_it_is_written(
@@ -211,7 +317,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(text in r"([\\&%;#xu{}0-9a-f]|quot|\PC|[\x00-\x20]){0,100}") {
+        fn no_bytes_make_it_panic(text in r"([\\&%;#xu{}0-9a-f]|quot|\\n[a-f]{2}[=:]|\PC|[\x00-\x20]){0,100}") {
             for found in decoded(&text) {
                 prop_assert!(found.at.end <= text.len());
                 let source = found.source(0..found.bytes.len());

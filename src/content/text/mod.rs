@@ -91,7 +91,9 @@ impl Decoded {
             Places::Units { lines, ratio, .. } => {
                 let first = part.start * ratio.0 / ratio.1;
                 let last = (part.end * ratio.0).div_ceil(ratio.1).max(first + 1) - 1;
-                place_in(lines, first)..place_in(lines, last) + 1
+                // Of text in UTF-16 the last half may be missing.
+                let end = lines.last().map_or(0, |line| line.end);
+                place_in(lines, first)..end.min(place_in(lines, last) + 1)
             }
         }
     }

@@ -34,12 +34,10 @@ pub(super) fn find(bytes: &[u8], allowance: &mut Allowance, out: &mut Vec<Decode
             last += 2;
         }
         // Behind the last character of little-endian text stands its other half.
-        let is_little = bytes.get(last + 1) == Some(&0);
-        let at = if is_little {
-            start..last + 2
-        } else {
-            start.saturating_sub(1)..last + 1
-        };
+        let is_behind = bytes.get(last + 1) == Some(&0);
+        // Before the first character of big-endian text too. Where it is at neither end, half a character was cut off.
+        let is_before = !is_behind && start > 0 && bytes[start - 1] == 0;
+        let at = start - usize::from(is_before)..last + 1 + usize::from(is_behind);
         from = at.end;
         let count = (last - start) / 2 + 1;
         if count < LEAST || !allowance.take(count) {
@@ -48,10 +46,10 @@ pub(super) fn find(bytes: &[u8], allowance: &mut Allowance, out: &mut Vec<Decode
         let places = Places::units(vec![at.clone()], count * 2, (2, 1));
         out.push(Decoded {
             at,
-            encoding: if is_little {
-                Encoding::Utf16Le
-            } else {
+            encoding: if is_before {
                 Encoding::Utf16Be
+            } else {
+                Encoding::Utf16Le
             },
             bytes: bytes[start..=last].iter().step_by(2).copied().collect(),
             places,
@@ -97,6 +95,22 @@ mod tests {
             for found in decoded(&bytes) {
                 prop_assert!(found.at.end <= bytes.len() && found.bytes.len() >= LEAST);
             }
+        }
+    }
+
+    #[test]
+    fn text_without_its_first_or_last_half_keeps_its_places() {
+        let text: Vec<u8> = b"0123456789".iter().flat_map(|&byte| [byte, 0]).collect();
+        for (bytes, start) in [
+            (&text[..19], 0),
+            (&[&b"\xff"[..], &text[..19], b"\xff"].concat(), 1),
+        ] {
+            let found = decoded(bytes);
+            assert_eq!(found.len(), 1);
+            assert_eq!(found[0].bytes, b"0123456789");
+            assert_eq!(found[0].at, start..start + 19);
+            assert_eq!(found[0].source(1..2), start + 2..start + 4);
+            assert_eq!(found[0].source(9..10), start + 18..start + 19);
         }
     }
 

@@ -323,12 +323,12 @@ fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     [&[tag], &length[..], content].concat()
 }
 
-fn sequence(bytes: &[u8]) -> Option<Vec<AnyRef<'_>>> {
+pub(super) fn sequence(bytes: &[u8]) -> Option<Vec<AnyRef<'_>>> {
     let outer = AnyRef::from_der(bytes).ok()?;
     elements(outer.value()).filter(|_| outer.tag() == Tag::Sequence)
 }
 
-fn elements(content: &[u8]) -> Option<Vec<AnyRef<'_>>> {
+pub(super) fn elements(content: &[u8]) -> Option<Vec<AnyRef<'_>>> {
     let mut reader = SliceReader::new(content).ok()?;
     let mut found = Vec::new();
     while !reader.is_finished() {
@@ -338,7 +338,7 @@ fn elements(content: &[u8]) -> Option<Vec<AnyRef<'_>>> {
 }
 
 /// The bytes of a non-negative INTEGER without leading zeros; none at all for zero.
-fn integer<'a>(part: &AnyRef<'a>) -> Option<&'a [u8]> {
+pub(super) fn integer<'a>(part: &AnyRef<'a>) -> Option<&'a [u8]> {
     let is_negative = part.value().first().is_none_or(|byte| byte & 0x80 != 0);
     (part.tag() == Tag::Integer && !is_negative).then(|| trim(part.value()))
 }

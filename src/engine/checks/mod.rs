@@ -6,10 +6,12 @@
 mod armor;
 mod checksum;
 mod key;
+mod key_store;
 mod openpgp;
 mod placeholder;
 mod token;
 
+pub use key_store::verdict as key_store;
 pub use placeholder::is_placeholder;
 
 use crate::rules::{Check, Evidence};
@@ -65,6 +67,7 @@ pub fn run(check: Check, secret: &[u8], whole: &[u8]) -> Verdict {
         Check::GcpServiceAccount => token::gcp_service_account(secret),
         Check::GithubFineGrained => checksum::github_fine_grained(secret),
         Check::Jwt => token::jwt(secret),
+        Check::KeyStore => key_store::key_store(secret),
         Check::LetterAndDigit => Verdict::filter(
             secret.iter().any(u8::is_ascii_alphabetic) && secret.iter().any(u8::is_ascii_digit),
         ),

@@ -51,6 +51,11 @@ impl ContentDigest {
         }
     }
 
+    /// The first 128 bits of its SHA-256.
+    pub fn sha256(&self) -> [u8; 16] {
+        self.sha256
+    }
+
     /// Compares the body with what a package says of it.
     pub fn compare(&self, promise: Promise) -> Compared {
         let is_same = match promise {

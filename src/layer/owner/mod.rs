@@ -125,7 +125,16 @@ fn grandparent(folder: &[u8]) -> usize {
 }
 
 impl Ownership {
-    /// Adds what the database at `path` says. A path that is no database's says nothing.
+    /// What one database says, by the path of its file and its content; `most` claims are kept. A path that is no
+    /// database's says nothing.
+    pub fn of(path: &[u8], bytes: &[u8], most: usize) -> Self {
+        let mut ownership = Self::default();
+        ownership.read(path, bytes, most);
+        ownership.settle();
+        ownership
+    }
+
+    /// Adds what the database at `path` says.
     pub(super) fn read(&mut self, path: &[u8], bytes: &[u8], most: usize) {
         let Some((database, root)) = Database::of(path) else {
             return;
@@ -172,7 +181,7 @@ impl Ownership {
     }
 
     /// How many claims were dropped.
-    pub(super) fn over(&self) -> u64 {
+    pub fn over(&self) -> u64 {
         self.over
     }
 

@@ -269,6 +269,15 @@ fn write_occurrence(
         (_, None) => ("added by", "an unknown layer".to_owned()),
     };
     page.labelled(4, LABEL, label, &[(Ink::Plain, &text)]);
+    // What the layer does not tell already: of variables and labels, and of one instruction of several.
+    let ordinal = occurrence.origin.layer();
+    let of_layer = image.and_then(|image| image.layers.iter().find(|layer| Some(layer.ordinal) == ordinal));
+    if let Some(instruction) = &occurrence.instruction
+        && of_layer.is_none_or(|layer| layer.instruction.as_ref() != Some(instruction))
+    {
+        let text = format!("{} {}", escape(&instruction.keyword), instruction.place());
+        page.labelled(4, LABEL, "written in", &[(Ink::Plain, &text)]);
+    }
     let (label, ink, text) = fate(image, occurrence);
     page.labelled(4, LABEL, label, &[(ink, &text)]);
     if let wire::Origin::File {
@@ -388,18 +397,20 @@ fn fate(image: Option<&wire::Image>, occurrence: &wire::Occurrence) -> (&'static
     }
 }
 
-/// ``layer 3 `COPY a /b` ``.
+/// ``layer 3 `COPY a /b`, Dockerfile:12``.
 fn layer_name(image: Option<&wire::Image>, ordinal: usize) -> String {
-    let created_by = image
-        .and_then(|image| image.layers.iter().find(|layer| layer.ordinal == ordinal))
-        .and_then(|layer| layer.created_by.as_deref());
-    match created_by {
+    let layer = image.and_then(|image| image.layers.iter().find(|layer| layer.ordinal == ordinal));
+    let mut name = match layer.and_then(|layer| layer.created_by.as_deref()) {
         Some(created_by) => format!(
             "layer {ordinal} `{}`",
             page::fit(&instruction(created_by), MOST_INSTRUCTION)
         ),
         None => format!("layer {ordinal}"),
+    };
+    if let Some(instruction) = layer.and_then(|layer| layer.instruction.as_ref()) {
+        name.push_str(&format!(", {}", instruction.place()));
     }
+    name
 }
 
 fn at(place: &str, location: &wire::Location) -> String {
@@ -515,6 +526,7 @@ fn next_steps(page: &mut Page, report: &wire::Report, settings: &Settings<'_>) {
     let (mount, pass) = secret_mount(report);
     page.flow(5, 7, &[(Ink::Cyan, &mount)]);
     page.flow(5, 7, &[(Ink::Cyan, &pass)]);
+    instructions_to_change(page, report);
     let in_metadata = report
         .findings
         .iter()
@@ -543,28 +555,100 @@ fn next_steps(page: &mut Page, report: &wire::Report, settings: &Settings<'_>) {
              registry, and look for images that were built FROM this one.",
         ),
     ]);
+    for (index, target) in report.targets.iter().enumerate() {
+        let own = target.index.as_ref().or(target.digest.as_ref());
+        let manifests = report.images.iter().filter(|image| image.target == index);
+        let digests: BTreeSet<&str> = own
+            .into_iter()
+            .chain(manifests.filter_map(|image| image.manifest.as_ref()))
+            .map(|d| d.as_str())
+            .collect();
+        // Only what lies in a registry can be deleted there.
+        if target.source == "registry" && !digests.is_empty() {
+            let digests: Vec<&str> = digests.into_iter().take(MOST_PLACES).collect();
+            let text = format!("{} and its digests {}", target.name, digests.join(", "));
+            page.flow(3, 5, &[(Ink::Plain, "Of this: "), (Ink::Plain, &text)]);
+        }
+    }
 }
 
-/// A mount for the first file found and the flag that goes with it. Only plain paths are put into a command that
-/// people paste into a shell.
-fn secret_mount(report: &wire::Report) -> (String, String) {
-    let is_plain = |path: &str| {
+/// The instructions that brought something, each once, and what to write there.
+fn instructions_to_change(page: &mut Page, report: &wire::Report) {
+    type Change<'a> = (BTreeSet<usize>, &'a wire::Instruction, Option<&'a str>);
+    let mut changes: BTreeMap<(&str, u64), Change<'_>> = BTreeMap::new();
+    for (index, finding) in report.findings.iter().enumerate() {
+        for occurrence in &finding.occurrences {
+            if let Some(instruction) = &occurrence.instruction {
+                let place = (instruction.file.as_str(), instruction.line);
+                let change = changes
+                    .entry(place)
+                    .or_insert((BTreeSet::new(), instruction, None));
+                change.0.insert(index + 1);
+                change.2 = change.2.or(plain_path(occurrence));
+            }
+        }
+    }
+    let folded = changes.len().saturating_sub(MOST_CHANGES) as u64;
+    for (numbers, instruction, path) in changes.into_values().take(MOST_CHANGES) {
+        let numbers: Vec<String> = numbers
+            .iter()
+            .take(MOST_NUMBERS)
+            .map(|n| format!("[{n}]"))
+            .collect();
+        let (mount, _) = mount_of(path);
+        let what = match instruction.keyword.as_str() {
+            "ADD" | "COPY" => format!("leave the file out, and where a step needs it: {mount}"),
+            "ARG" | "ENV" | "LABEL" => format!(
+                "take the value out, and where a step needs it: {}",
+                mount_of(None).0
+            ),
+            "FROM" => "the base image brings it: rebuild that, or take another".to_owned(),
+            "RUN" => format!(
+                "let the step read the secret and write nothing of it: {}",
+                mount_of(None).0
+            ),
+            _ => "take the value out, and give it to the running container".to_owned(),
+        };
+        let place = format!("{} {} ", instruction.place(), escape(&instruction.keyword));
+        let numbers = format!("{} ", numbers.concat());
+        page.flow(
+            3,
+            7,
+            &[(Ink::Bold, &numbers), (Ink::Cyan, &place), (Ink::Plain, &what)],
+        );
+    }
+    if folded > 0 {
+        let text = format!(
+            "and {} (`--format json` lists them)",
+            counted(folded, "more instruction")
+        );
+        page.flow(3, 7, &[(Ink::Dim, &text)]);
+    }
+}
+
+/// The path of the file, where it can be put into a command that people paste into a shell.
+fn plain_path(occurrence: &wire::Occurrence) -> Option<&str> {
+    let is_plain = |path: &&str| {
         !path.is_empty()
             && path.len() <= 80
             && path
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte))
     };
-    let path = report
-        .findings
-        .iter()
-        .flat_map(|finding| &finding.occurrences)
-        .find_map(|occurrence| match &occurrence.origin {
-            wire::Origin::File { path, .. } => {
-                std::str::from_utf8(&path.0).ok().filter(|path| is_plain(path))
-            }
-            _ => None,
-        });
+    match &occurrence.origin {
+        wire::Origin::File { path, .. } => std::str::from_utf8(&path.0).ok().filter(is_plain),
+        _ => None,
+    }
+}
+
+/// A mount for the first file found and the flag that goes with it.
+fn secret_mount(report: &wire::Report) -> (String, String) {
+    let occurrences = report.findings.iter().flat_map(|finding| &finding.occurrences);
+    mount_of(occurrences.into_iter().find_map(plain_path))
+}
+
+/// A mount for a file, or for a value, and the flag that goes with it.
+fn mount_of(path: Option<&str>) -> (String, String) {
     match path {
         Some(path) => {
             let name = path.rsplit('/').next().unwrap_or(path);
@@ -784,6 +868,7 @@ fn reason(evidence: Evidence) -> &'static str {
     match evidence {
         Evidence::Checksum => "its checksum is right",
         Evidence::Context => "a word that belongs to it stands near",
+        Evidence::DefaultPassword => "a default password opens it",
         Evidence::Entropy => "as random as it must be",
         Evidence::Encrypted => "encrypted, its passphrase not in sight",
         Evidence::Expired => "expired by its own date",
@@ -865,6 +950,8 @@ const HEADER_LABEL: usize = 14;
 const MOST_PLACES: usize = 8;
 /// Skips of one reason that are shown each.
 const MOST_SKIPS: usize = 5;
+/// Instructions that are listed to be changed.
+const MOST_CHANGES: usize = 12;
 /// Findings of one rule that are named.
 const MOST_NUMBERS: usize = 8;
 /// Columns of an instruction inside a sentence.

@@ -4,6 +4,7 @@
 //! *Source*: SARIF 2.1.0 (OASIS); GitHub's "SARIF support for code scanning" for what is asked beyond it and for the
 //! limits. The log has no times, no machine paths and no random identifiers.
 
+mod lines;
 mod place;
 mod rule;
 
@@ -19,15 +20,29 @@ use serde_sarif::sarif::{
 use sha2::{Digest as _, Sha256};
 
 use crate::finding::{
-    Chain, Finding, ImageSummary, LayerSummary, MetadataUse, Occurrence, Origin, Report, Reveal, Secret,
-    Skip, SkipKind, Status, TargetSummary, Verification,
+    Chain, Dockerfile, Finding, ImageSummary, LayerSummary, Link, MetadataUse, Occurrence, Origin, Report,
+    Reveal, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
 };
 use crate::policy::Verdict;
 use crate::rules::Severity;
 use crate::text;
 
 use super::{Reporter, Settings, Sink, instruction, json, wire};
+use lines::Lines;
 use place::Place;
+pub use place::{Standing, TrackedFiles};
+
+/// Where results stand, and under which name they are uploaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// What the first location of a result is. It is part of an alert's identity, so that it must stay the same for a
+    /// category.
+    pub standing: Standing,
+    /// The category, in place of one made from repository and platform.
+    pub category: Option<&'a str>,
+    /// The files of the checkout, for [`Standing::File`].
+    pub tracked: Option<&'a TrackedFiles>,
+}
 
 /// Writes SARIF: one log, or one per image into a sink that is divided.
 pub struct Sarif<'a>(pub Settings<'a>);
@@ -40,7 +55,7 @@ impl Reporter for Sarif<'_> {
         _reveal: Reveal,
         sink: &mut dyn Sink,
     ) -> io::Result<()> {
-        let subjects = subjects(report);
+        let subjects = subjects(report, self.0.sarif.category);
         let runs = subjects.iter().map(|subject| self.run(report, verdict, subject));
         if sink.is_divided() {
             let mut names = HashSet::new();
@@ -81,11 +96,13 @@ struct Subject<'a> {
     image: Option<(usize, &'a ImageSummary)>,
     /// `linux-amd64`; unique within the repository.
     slug: String,
+    /// The category that was asked for.
+    category: Option<String>,
 }
 
 /// The subjects in order of the report. Two runs of one category are refused by GitHub, so a second image of the same
 /// repository and platform gets a number.
-fn subjects(report: &Report) -> Vec<Subject<'_>> {
+fn subjects<'a>(report: &'a Report, category: Option<&'a str>) -> Vec<Subject<'a>> {
     let mut subjects = Vec::new();
     let mut seen: HashMap<(String, String), usize> = HashMap::new();
     for (index, target) in report.targets.iter().enumerate() {
@@ -108,7 +125,22 @@ fn subjects(report: &Report) -> Vec<Subject<'_>> {
             } else {
                 format!("{slug}-{count}")
             };
-            subjects.push(Subject { target, image, slug });
+            subjects.push(Subject {
+                target,
+                image,
+                slug,
+                category: category.map(|name| name.trim_matches('/').to_owned()),
+            });
+        }
+    }
+    // Two runs of one category are refused: where there are several, each adds its platform to the category.
+    if subjects.len() > 1 {
+        for subject in &mut subjects {
+            let slug = &subject.slug;
+            subject.category = subject
+                .category
+                .take()
+                .map(|category| format!("{category}/{slug}"));
         }
     }
     subjects
@@ -147,6 +179,9 @@ impl Subject<'_> {
     /// GitHub's category is what stands before the last slash. No tag, no digest: an upload for the rebuilt image must
     /// replace this one's.
     fn category(&self) -> String {
+        if let Some(category) = &self.category {
+            return format!("{}/", text::escape(category.trim_matches('/').as_bytes()));
+        }
         format!(
             "layersift/{}/{}/",
             text::escape(self.target.repository.as_bytes()),
@@ -187,7 +222,7 @@ impl Subject<'_> {
 
 impl Sarif<'_> {
     fn run(&self, report: &Report, verdict: &Verdict, subject: &Subject<'_>) -> Run {
-        let mut results = Results::new(subject);
+        let mut results = Results::new(subject, self.0.sarif);
         if let Some((index, image)) = subject.image {
             for finding in ranked(&report.findings, index) {
                 results.add(finding, index, image);
@@ -213,16 +248,7 @@ impl Sarif<'_> {
                 ..Default::default()
             })
             .invocations(vec![invocation(report, verdict, subject)])
-            .original_uri_base_ids(BTreeMap::from([(
-                place::BASE.to_owned(),
-                sarif::ArtifactLocation {
-                    description: Some(message(format!(
-                        "Root file system of image {}.",
-                        text::escape(subject.target.repository.as_bytes())
-                    ))),
-                    ..Default::default()
-                },
-            )]))
+            .original_uri_base_ids(base_ids(subject))
             .column_kind(json!("utf16CodeUnits"))
             .properties(run_properties(report, verdict, subject, &results))
             .build();
@@ -245,6 +271,33 @@ impl Sarif<'_> {
     }
 }
 
+/// What URIs are relative to. No address: where a checkout or an image lies on this machine is nobody's business.
+fn base_ids(subject: &Subject<'_>) -> BTreeMap<String, sarif::ArtifactLocation> {
+    let described = |text: String| sarif::ArtifactLocation {
+        description: Some(message(text)),
+        ..Default::default()
+    };
+    let repository = text::escape(subject.target.repository.as_bytes());
+    let image = described(format!("Root file system of image {repository}."));
+    let mut ids = BTreeMap::from([(place::IMAGE.to_owned(), image)]);
+    if subject
+        .image
+        .is_some_and(|(_, image)| checked_out(image).is_some())
+    {
+        let checkout = described("Root of the repository that holds the Dockerfile.".to_owned());
+        ids.insert(place::CHECKOUT.to_owned(), checkout);
+    }
+    ids
+}
+
+/// The Dockerfile of an image, where it is a file that a viewer can show.
+fn checked_out(image: &ImageSummary) -> Option<&Dockerfile> {
+    image
+        .dockerfile
+        .as_ref()
+        .filter(|dockerfile| dockerfile.is_checked_out)
+}
+
 /// The findings of an image, the most severe and most certain first.
 fn ranked(findings: &[Finding], image: usize) -> Vec<&Finding> {
     let mut findings: Vec<&Finding> = findings
@@ -258,6 +311,7 @@ fn ranked(findings: &[Finding], image: usize) -> Vec<&Finding> {
 /// The results of a run and what they share.
 struct Results<'a> {
     subject: &'a Subject<'a>,
+    options: Options<'a>,
     results: Vec<sarif::Result>,
     cut: u64,
     /// The first finding of each rule, by the rule's place in the log.
@@ -270,9 +324,10 @@ struct Results<'a> {
 }
 
 impl<'a> Results<'a> {
-    fn new(subject: &'a Subject<'a>) -> Self {
+    fn new(subject: &'a Subject<'a>, options: Options<'a>) -> Self {
         Self {
             subject,
+            options,
             results: Vec::new(),
             cut: 0,
             rules: BTreeMap::new(),
@@ -301,16 +356,49 @@ impl<'a> Results<'a> {
         self.ids.insert(&finding.fingerprint.0);
 
         let root = self.subject.root();
-        let mut location = Place::of(&root, primary, &finding.secret).location();
+        let lines = Lines::of(image, primary);
+        let at_instruction = lines.dockerfile.map(|dockerfile| lines.primary(dockerfile));
+        let in_image = || Place::of(&root, primary, &finding.secret).location();
+        let tracked = self.options.tracked;
+        let in_file = || Some(Place::of_tracked(primary, &finding.secret, tracked?)?.location());
+        let (mut location, is_at_instruction) = match (self.options.standing, at_instruction) {
+            (Standing::Image, _) | (_, None) => (in_image(), false),
+            (Standing::Dockerfile, Some(location)) => (location, true),
+            (Standing::File, Some(location)) => in_file().map_or((location, true), |file| (file, false)),
+        };
         location.logical_locations = Some(vec![self.logical(primary)]);
         location.message = Some(message(format!("{}.", capitalised(&standing(primary)))));
-        let related = related(&root, &finding.secret, primary, others);
+        let (cause, mut related) = lines.told(primary, is_at_instruction);
+        let kept = MOST_RELATED - related.len();
+        related.extend(
+            if self.options.standing == Standing::Image {
+                others_in_image(&root, &finding.secret, primary, others)
+            } else {
+                others_in_checkout(image, primary, others)
+            }
+            .take(kept),
+        );
+        for (index, location) in related.iter_mut().enumerate() {
+            location.id = Some(number(index as u64 + 1));
+        }
         let shown = others.len().min(MOST_OCCURRENCES - 1);
         let more = finding
             .more_occurrences
             .saturating_add((others.len() - shown) as u64);
-        let text = alert_text(finding, primary, image, &self.subject.target.repository)
-            + &places_text(others.len() as u64, finding.more_occurrences);
+        let mut alert = message(alert_text(
+            finding,
+            primary,
+            image,
+            &self.subject.target.repository,
+        ));
+        if let Some(text) = &mut alert.text {
+            text.push_str(&cause);
+            text.push_str(&format!(
+                " Secret {}, redacted.",
+                escaped(&finding.secret.redacted())
+            ));
+            text.push_str(&places_text(others.len() as u64, finding.more_occurrences));
+        }
         let properties = ResultProperties {
             severity: finding.severity.to_string(),
             confidence: finding.confidence.to_string(),
@@ -320,15 +408,18 @@ impl<'a> Results<'a> {
             identifier: finding.identifier.as_deref(),
             occurrences: std::iter::once(primary)
                 .chain(&others[..shown])
-                .map(|occurrence| wire::Occurrence::new(occurrence, Reveal::Redacted))
+                .map(|occurrence| {
+                    wire::Occurrence::new(occurrence, image.dockerfile.as_ref(), Reveal::Redacted)
+                })
                 .collect(),
             more_occurrences: more,
+            dockerfile_mapping: lines.mapping(),
         };
         let mut result = sarif::Result::builder()
             .rule_id(finding.rule.0.clone())
             .rule_index(number(rule_index as u64))
             .level(level(finding.severity))
-            .message(message(text))
+            .message(alert)
             .locations(vec![location])
             .fingerprints(BTreeMap::from([(
                 "layersift/v1".to_owned(),
@@ -340,6 +431,7 @@ impl<'a> Results<'a> {
             )]))
             .properties(bag_of(&properties))
             .build();
+        result.code_flows = lines.life(primary).map(|flow| vec![flow]);
         if !related.is_empty() {
             result.related_locations = Some(related);
         }
@@ -400,11 +492,18 @@ struct ResultProperties<'a> {
     identifier: Option<&'a str>,
     occurrences: Vec<wire::Occurrence>,
     more_occurrences: u64,
+    /// How the line was found: `provenance`, `exact`, `fuzzy`, `positional`, or `none`.
+    dockerfile_mapping: &'a str,
 }
 
-/// The other halves of the credential and its other places.
-fn related(root: &str, secret: &Secret, primary: &Occurrence, others: &[&Occurrence]) -> Vec<Location> {
-    let companions = primary.companions.iter().map(|companion| {
+/// The other halves of the credential and its other places, by their paths in the image.
+fn others_in_image<'a>(
+    root: &'a str,
+    secret: &'a Secret,
+    primary: &'a Occurrence,
+    others: &'a [&'a Occurrence],
+) -> Box<dyn Iterator<Item = Location> + 'a> {
+    let companions = primary.companions.iter().map(move |companion| {
         let part = text::escape(companion.part.as_bytes());
         let text = format!(
             "The other half, {part} {}, in {}.",
@@ -413,20 +512,38 @@ fn related(root: &str, secret: &Secret, primary: &Occurrence, others: &[&Occurre
         );
         (Place::of_companion(root, companion), text)
     });
-    let others = others.iter().map(|occurrence| {
+    let others = others.iter().map(move |occurrence| {
         let text = format!("{}.", capitalised(&standing(occurrence)));
         (Place::of(root, occurrence, secret), text)
     });
-    companions
-        .chain(others)
-        .take(MOST_RELATED)
-        .enumerate()
-        .map(|(index, (place, text))| Location {
-            id: Some(number(index as u64 + 1)),
-            message: Some(message(text)),
-            ..place.location()
+    Box::new(companions.chain(others).map(|(place, text)| Location {
+        message: Some(message(text)),
+        ..place.location()
+    }))
+}
+
+/// The instructions that brought the other places. Those that are not known are left out: a place in an image is no file
+/// that a viewer could show.
+fn others_in_checkout<'a>(
+    image: &'a ImageSummary,
+    primary: &'a Occurrence,
+    others: &'a [&'a Occurrence],
+) -> Box<dyn Iterator<Item = Location> + 'a> {
+    let dockerfile = checked_out(image);
+    Box::new(others.iter().filter_map(move |occurrence| {
+        let made_by = occurrence.made_by?;
+        // The history repeats what the instruction set.
+        if primary.made_by == Some(made_by)
+            && display(&primary.origin, &primary.within) == display(&occurrence.origin, &occurrence.within)
+        {
+            return None;
+        }
+        let location = place::instruction(dockerfile?, made_by)?;
+        Some(Location {
+            message: Some(message(format!("{}.", capitalised(&standing(occurrence))))),
+            ..location
         })
-        .collect()
+    }))
 }
 
 /// The alert's title and first sentence, then how it came about.
@@ -456,6 +573,16 @@ fn alert_text(finding: &Finding, occurrence: &Occurrence, image: &ImageSummary, 
             format!(" is in the image; layer {unread} could not be read and may hide it.")
         }
     });
+    if occurrence
+        .within
+        .links()
+        .iter()
+        .any(|link| !matches!(link, Link::Encoding(_)))
+        && occurrence.location.line > 0
+    {
+        let (line, column) = (occurrence.location.line, occurrence.location.column_utf16);
+        text.push_str(&format!(" It stands in line {line}, column {column} there."));
+    }
     let origin = occurrence.origin.layer();
     for layer in origin.into_iter().chain(occurrence.status.hidden_by()) {
         let created_by = image
@@ -468,7 +595,6 @@ fn alert_text(finding: &Finding, occurrence: &Occurrence, image: &ImageSummary, 
             text.push_str(&format!(" Layer {layer} was created by: {shown}."));
         }
     }
-    text.push_str(&format!(" Secret {}, redacted.", finding.secret.redacted()));
     text
 }
 
@@ -714,6 +840,13 @@ fn level(severity: Severity) -> ResultLevel {
 /// (`[text](1)` is a link, brackets are escaped). Other braces are left as they are: viewers do not undouble them, and
 /// validators accept them.
 fn message(text: String) -> Message {
+    Message {
+        text: Some(escaped(&text)),
+        ..Default::default()
+    }
+}
+
+fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
         let behind = &text[at + c.len_utf8()..];
@@ -740,10 +873,7 @@ fn message(text: String) -> Message {
         }
         out.push(c);
     }
-    Message {
-        text: Some(out),
-        ..Default::default()
-    }
+    out
 }
 
 fn bag<'a>(properties: impl IntoIterator<Item = (&'a str, Value)>) -> PropertyBag {

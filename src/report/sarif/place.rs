@@ -1,18 +1,43 @@
-//! Where a result is: a relative URI and a region, complete as GitHub asks. Does not find files in a checkout.
+//! Where a result is: a relative URI and a region, complete as GitHub asks. Does not look into a checkout: what is tracked
+//! there is given.
+
+use std::collections::BTreeMap;
 
 use serde_sarif::sarif::{ArtifactContent, ArtifactLocation, Location, PhysicalLocation, Region};
 
-use crate::finding::{self, Companion, Line, Occurrence, Origin, Secret};
+use crate::finding::{
+    self, Certainty, Chain, Companion, Dockerfile, Line, Link, MadeBy, Occurrence, Origin, Secret,
+};
 
 use super::number;
 
-/// What the URIs are relative to; named so that no viewer takes them for files of the repository.
-pub(super) const BASE: &str = "IMAGEROOT";
+/// What URIs of places in an image are relative to; named so that no viewer takes them for files of the repository.
+pub(super) const IMAGE: &str = "IMAGEROOT";
+
+/// What URIs of files of the checkout are relative to.
+pub(super) const CHECKOUT: &str = "%SRCROOT%";
+
+/// Files of the checkout by the first 128 bits of the SHA-256 of their content.
+pub type TrackedFiles = BTreeMap<[u8; 16], String>;
+
+/// Where a result stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// At the instruction of the Dockerfile.
+    Dockerfile,
+    /// At the file of the checkout that has the same content, or else at the instruction.
+    File,
+    /// At its path in the image.
+    #[default]
+    Image,
+}
 
 /// A place in an image.
 pub(super) struct Place<'a> {
     uri: String,
+    base: &'static str,
     location: &'a finding::Location,
+    within: &'a Chain,
     context: &'a [Line],
     /// What stands there, for where it ends. Only its lengths are used.
     secret: &'a Secret,
@@ -22,7 +47,9 @@ impl<'a> Place<'a> {
     pub(super) fn of(root: &str, occurrence: &'a Occurrence, secret: &'a Secret) -> Self {
         Self {
             uri: uri(root, &occurrence.origin),
+            base: IMAGE,
             location: &occurrence.location,
+            within: &occurrence.within,
             context: &occurrence.context,
             secret,
         }
@@ -31,28 +58,111 @@ impl<'a> Place<'a> {
     pub(super) fn of_companion(root: &str, companion: &'a Companion) -> Self {
         Self {
             uri: uri(root, &companion.origin),
+            base: IMAGE,
             location: &companion.location,
+            within: &companion.within,
             context: &[],
             secret: &companion.secret,
         }
     }
 
+    /// The same place in the file of the checkout that has this content.
+    pub(super) fn of_tracked(
+        occurrence: &'a Occurrence,
+        secret: &'a Secret,
+        files: &TrackedFiles,
+    ) -> Option<Self> {
+        let Origin::File { entry, .. } = &occurrence.origin else {
+            return None;
+        };
+        let path = files.get(&entry.sha256?)?;
+        Some(Self {
+            uri: encoded_path(path),
+            base: CHECKOUT,
+            ..Self::of("", occurrence, secret)
+        })
+    }
+
     pub(super) fn location(&self) -> Location {
-        let region = region(self.location, self.secret);
+        // The line is one of the innermost member; the artifact is the file that holds it.
+        let is_nested = |link: &Link| matches!(link, Link::Member(_) | Link::Stream(_));
+        let (region, context) = if self.within.links().iter().any(is_nested) {
+            (region(&finding::Location::default(), self.secret), &[][..])
+        } else {
+            (region(self.location, self.secret), self.context)
+        };
         Location {
             physical_location: Some(PhysicalLocation {
-                artifact_location: Some(ArtifactLocation {
-                    uri: Some(self.uri.clone()),
-                    uri_base_id: Some(BASE.to_owned()),
-                    ..Default::default()
-                }),
-                context_region: context_region(&region, self.context),
+                artifact_location: Some(artifact(self.uri.clone(), self.base)),
+                context_region: context_region(&region, context),
                 region: Some(region),
                 ..Default::default()
             }),
             ..Default::default()
         }
     }
+}
+
+/// The place of an instruction: all of its lines, and its text where that is surely the image's own.
+pub(super) fn instruction(dockerfile: &Dockerfile, made_by: MadeBy) -> Option<Location> {
+    let found = dockerfile.instruction(made_by)?;
+    let is_short = found.last_line - found.first_line < MOST_SNIPPET_LINES;
+    // Another text than the image's may hold secrets that nobody has looked for.
+    let is_shown = made_by.certainty == Certainty::Exact && is_short && !dockerfile.is_inherited(made_by);
+    let snippet = is_shown.then(|| ArtifactContent {
+        text: Some(found.text.clone()),
+        ..Default::default()
+    });
+    Some(Location {
+        physical_location: Some(PhysicalLocation {
+            artifact_location: Some(artifact(encoded_path(&dockerfile.path), CHECKOUT)),
+            region: Some(Region {
+                start_line: Some(number(found.first_line)),
+                start_column: Some(number(found.first_column)),
+                end_line: Some(number(found.last_line)),
+                end_column: Some(number(found.end_column)),
+                snippet,
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    })
+}
+
+/// The beginning of a Dockerfile, for what no instruction is known of.
+pub(super) fn beginning(dockerfile: &Dockerfile) -> Location {
+    Location {
+        physical_location: Some(PhysicalLocation {
+            artifact_location: Some(artifact(encoded_path(&dockerfile.path), CHECKOUT)),
+            region: Some(Region {
+                start_line: Some(1),
+                start_column: Some(1),
+                end_line: Some(1),
+                end_column: Some(2),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn artifact(uri: String, base: &str) -> ArtifactLocation {
+    ArtifactLocation {
+        uri: Some(uri),
+        uri_base_id: Some(base.to_owned()),
+        ..Default::default()
+    }
+}
+
+/// A path of the checkout, percent-encoded.
+fn encoded_path(path: &str) -> String {
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    segments
+        .map(|segment| encoded_segment(segment.as_bytes()))
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 /// From the first character to behind the last. Without lines, the first character of the file: GitHub asks for all
@@ -173,6 +283,9 @@ fn encoded_segment(segment: &[u8]) -> String {
     }
     out
 }
+
+/// Lines of an instruction that are quoted.
+const MOST_SNIPPET_LINES: u64 = 12;
 
 #[cfg(test)]
 mod tests {

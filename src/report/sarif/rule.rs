@@ -30,8 +30,9 @@ pub(super) fn descriptor(finding: &Finding, note: Option<&RuleNote>) -> Reportin
     let markdown = format!(
         "# {title} in a container image\n\n{description}\n\n## Why deleting it does not help\n\n{WHY}\n\n\
          ## What to do\n\n1. Revoke it: {revoke}\n2. {REBUILD}\n\n   ```dockerfile\n   \
-         RUN --mount=type=secret,id=NAME,target=/PATH COMMAND\n   ```\n\n3. Push the rebuilt image and delete the old \
-         digests from the registry.\n"
+         # a file, instead of COPY\n   RUN --mount=type=secret,id=NAME,target=/PATH COMMAND\n   # a value, instead of \
+         ENV or ARG\n   RUN --mount=type=secret,id=NAME,env=NAME COMMAND\n   ```\n\n3. Push the rebuilt image, and delete \
+         every tag and digest of the old one from the registry: the alert names the image.\n"
     );
     let mut descriptor = ReportingDescriptor::builder()
         .id(finding.rule.0.clone())

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::finding::{Fingerprint, Reveal};
+use crate::finding::{self, Fingerprint, Reveal};
 use crate::oci::{Digest, Platform};
 use crate::policy;
 use crate::rules::{RuleId, Severity};
@@ -181,7 +181,7 @@ impl Judgement {
 
 impl Suppressed {
     /// The documented form of a suppressed finding.
-    pub fn new(suppressed: &policy::Suppressed, reveal: Reveal) -> Self {
+    pub fn new(suppressed: &policy::Suppressed, images: &[finding::ImageSummary], reveal: Reveal) -> Self {
         Self {
             by: match &suppressed.by {
                 policy::SuppressedBy::Baseline { file } => SuppressedBy::Baseline { file: file.clone() },
@@ -197,7 +197,7 @@ impl Suppressed {
                     expires: expires.to_string(),
                 },
             },
-            finding: Finding::new(&suppressed.finding, reveal),
+            finding: Finding::new(&suppressed.finding, images, reveal),
         }
     }
 }

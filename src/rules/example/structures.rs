@@ -41,6 +41,7 @@ pub fn structure(name: &str, args: &[&str], rng: &mut Rng) -> Option<Vec<u8>> {
         ("github-fine-grained", []) => github_fine_grained(rng),
         ("jwt", []) => jwt(r#"{"alg":"HS256","typ":"JWT"}"#, rng),
         ("jwt-without-alg", []) => jwt(r#"{"kid":"7","typ":"JWT"}"#, rng),
+        ("key-store", form @ ([] | ["certificates" | "open"])) => key_store(rng, form),
         ("legacy-encrypted-pem", form) => legacy_encrypted(rng, form)?,
         ("macaroon", ["index"]) => macaroon(&["pypi", "org"].join("."), rng),
         ("macaroon", ["test-index"]) => macaroon(&["test", "pypi", "org"].join("."), rng),
@@ -294,6 +295,39 @@ fn pem(label: &str, headers: &[&str], body: &[u8], form: &[&str]) -> Option<Stri
     );
     lines.push(format!("-----END {label}-----"));
     Some(lines.join(line_break))
+}
+
+/// A key store of Java in base64, whose key is random octets: with a password nobody knows, with the one of manuals, or
+/// with a certificate only.
+fn key_store(rng: &mut Rng, form: &[&str]) -> String {
+    let certificate = |rng: &mut Rng| {
+        let octets = random(rng, 300);
+        [&b"\0\x05X.509\0\0\x01\x2c"[..], &octets].concat()
+    };
+    let mut store = b"\xfe\xed\xfe\xed\0\0\0\x02\0\0\0\x01".to_vec();
+    let is_trusted = form == ["certificates"];
+    store.extend([0, 0, 0, 1 + u8::from(is_trusted), 0, 3]);
+    store.extend(b"app\0\0\x01\x90\0\0\0\0");
+    if !is_trusted {
+        let algorithm = tlv(0x30, &[6, 10, 0x2b, 6, 1, 4, 1, 0x2a, 2, 0x11, 1, 1, 5, 0]);
+        let key = tlv(0x30, &[algorithm, tlv(4, &random(rng, 520))].concat());
+        store.extend((key.len() as u32).to_be_bytes());
+        store.extend(key);
+        store.extend([0, 0, 0, 1]);
+    }
+    store.extend(certificate(rng));
+    let digest = match form {
+        ["open"] => {
+            let password = "changeit".bytes().flat_map(|byte| [0, byte]);
+            let sealed: Vec<u8> = password
+                .chain(*b"Mighty Aphrodite")
+                .chain(store.iter().copied())
+                .collect();
+            sha1::Sha1::digest(&sealed).to_vec()
+        }
+        _ => random(rng, 20),
+    };
+    STANDARD.encode([store, digest].concat())
 }
 
 fn gcp_service_account(rng: &mut Rng, form: &[&str]) -> Option<String> {

@@ -46,7 +46,7 @@ enum Standing {
 }
 
 #[derive(Clone, Debug)]
-struct Token {
+pub(super) struct Token {
     header: HeaderValue,
     until: Instant,
 }
@@ -359,6 +359,11 @@ impl State {
 }
 
 impl Token {
+    /// For how long it is sent, from when it was asked for.
+    pub(super) fn lifetime(&self, asked: Instant) -> Duration {
+        self.until.duration_since(asked)
+    }
+
     fn is_valid(&self) -> bool {
         self.until > Instant::now()
     }
@@ -377,7 +382,7 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
 }
 
 /// Reads a token server's answer; `asked` is when it was asked.
-fn parse(bytes: &[u8], asked: Instant) -> Option<Token> {
+pub(super) fn parse(bytes: &[u8], asked: Instant) -> Option<Token> {
     #[derive(Deserialize)]
     struct Answer {
         token: Option<String>,

@@ -17,7 +17,7 @@ use super::credentials::Account;
 use super::notes::{self, Notes};
 use super::retry::{Backoff, Fault, Gates, Tries};
 use super::transport::{self, Answer, Document, Request, Transport};
-use crate::limits::Limits;
+use crate::limits::{LimitHit, Limits};
 use crate::oci::{Digest, Hasher, Reference};
 use crate::source::SourceError;
 
@@ -25,8 +25,7 @@ use crate::source::SourceError;
 /// as [`Limits::names`].
 const MAX_PAGES: usize = 10_000;
 
-/// Pages of a list of referrers, which are kept until all are read; with the manifests that one page holds, that is
-/// more than any image has.
+/// Pages of a list of referrers, each of which takes a request. [`Limits::referrers_bytes`] bounds what they hold.
 const MAX_REFERRERS_PAGES: usize = 1000;
 
 /// Names to ask for on a page of a list. Registries that allow fewer give fewer.
@@ -300,8 +299,14 @@ impl Client {
     /// where the registry has none. *Source*: distribution-spec, "Listing Referrers" and "Unavailable Referrers API".
     pub(super) async fn referrers(&self, digest: &Digest, cap: u64) -> Result<Vec<Vec<u8>>, SourceError> {
         let first = Wanted::Referrers(digest.clone());
-        let mut pages = Vec::new();
+        let mut pages: Vec<Vec<u8>> = Vec::new();
+        let mut room = self.limits.referrers_bytes;
         let read = self.pages(&first, cap, |page| {
+            let left = room.checked_sub(page.len() as u64);
+            room = left.ok_or_else(|| SourceError::Limit {
+                what: first.to_string(),
+                limit: LimitHit::Document,
+            })?;
             pages.push(page);
             Ok(())
         });
@@ -563,7 +568,7 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v1+json";
 
 /// The URL of the page behind the one at `page`, which must be at the registry itself too.
-fn page_behind(page: &Url, link: &str) -> Option<Url> {
+pub(super) fn page_behind(page: &Url, link: &str) -> Option<Url> {
     let mut url = page.join(link).ok()?;
     url.set_fragment(None);
     let is_here = url.origin() == page.origin() && url.path().starts_with("/v2/");
@@ -571,7 +576,7 @@ fn page_behind(page: &Url, link: &str) -> Option<Url> {
 }
 
 /// The target of `Link: <…>; rel="next"`. *Source*: RFC 8288; distribution-spec.
-fn next_page(headers: &HeaderMap) -> Option<String> {
+pub(super) fn next_page(headers: &HeaderMap) -> Option<String> {
     headers.get_all(LINK).iter().find_map(|value| {
         let (target, parameters) = value.to_str().ok()?.trim().strip_prefix('<')?.split_once('>')?;
         let mut parameters = parameters.split(';').map(str::trim);

@@ -271,7 +271,7 @@ fn user_files() -> Vec<PathBuf> {
 /// What is read of Docker's `config.json`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct DockerConfig {
+pub(super) struct DockerConfig {
     /// Where it was read.
     #[serde(skip)]
     path: PathBuf,
@@ -318,12 +318,16 @@ impl DockerConfig {
         if bytes.len() as u64 > MAX_FILE {
             return Err("it is larger than 1 MiB".into());
         }
-        let config: Self = serde_json::from_slice(&bytes)
-            .map_err(|error| format!("it is not JSON of the expected form (line {})", error.line()))?;
         Ok(Some(Self {
             path: path.to_owned(),
-            ..config
+            ..Self::parse(&bytes)?
         }))
+    }
+
+    /// Reads its bytes; where they come from is not known then.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes)
+            .map_err(|error| format!("it is not JSON of the expected form (line {})", error.line()))
     }
 
     /// The login of `account`: of its helper, of the store, of the file.
@@ -359,7 +363,7 @@ impl DockerConfig {
     }
 
     /// The login that stands in the file itself.
-    fn written(&self, account: &Account) -> Login {
+    pub(super) fn written(&self, account: &Account) -> Login {
         for key in account.keys() {
             let entry = self.auths.iter().find(|(stored, _)| normalised(stored) == key);
             let Some((_, entry)) = entry else {
@@ -386,7 +390,7 @@ impl DockerConfig {
     }
 
     /// Every login the file keeps or names a helper for.
-    fn listed(&self) -> Vec<KnownLogin> {
+    pub(super) fn listed(&self) -> Vec<KnownLogin> {
         let helped = |registry: Option<&String>, helper: &str| KnownLogin {
             registry: registry.map(|registry| normalised(registry)),
             origin: self.helper_origin(helper),

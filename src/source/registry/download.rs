@@ -178,7 +178,7 @@ impl Download {
 
 /// Whether the answer is exactly the rest: one `Content-Range` that starts at `from` and ends with the object, whose
 /// total is `size` where that is known. *Source*: RFC 9110, 14.4.
-fn continues(headers: &HeaderMap, from: u64, size: Option<u64>) -> bool {
+pub(super) fn continues(headers: &HeaderMap, from: u64, size: Option<u64>) -> bool {
     let mut values = headers.get_all(CONTENT_RANGE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return false;

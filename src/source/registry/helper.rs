@@ -97,7 +97,7 @@ fn run(program: &OsStr, server: &str, time: Duration) -> Result<Option<Held>, St
     parse(&bytes)
 }
 
-fn parse(bytes: &[u8]) -> Result<Option<Held>, String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<Held>, String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Answer {

@@ -17,6 +17,8 @@ mod client;
 mod credentials;
 mod download;
 mod environment;
+#[doc(hidden)]
+pub mod fuzzing;
 mod helper;
 mod inventory;
 mod list;
@@ -33,6 +35,8 @@ pub use inventory::{Helper, Inventory, Proxy, inventory};
 pub use list::{Listing, repositories, tags};
 pub use retry::Backoff;
 pub use tls::TrustedRoots;
+pub(crate) use tls::configuration as tls;
+pub(crate) use transport::describe as without_url;
 
 use std::io::Read;
 use std::path::PathBuf;

@@ -110,6 +110,17 @@ impl Certificates {
     }
 }
 
+/// The configuration of connections to a host that is no registry, with `authorities` trusted besides the system's.
+///
+/// *Errors*: where one of the files is not what it should be.
+pub(crate) fn configuration(authorities: &[PathBuf]) -> Result<ClientConfig, SourceError> {
+    let options = RegistryOptions {
+        authorities: authorities.to_vec(),
+        ..RegistryOptions::default()
+    };
+    Certificates::read(&options, "")?.config(None)
+}
+
 /// The files of a folder by their names.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, SourceError> {
     let unreadable = |source| SourceError::Io {

@@ -1,0 +1,152 @@
+//! Markdown for people in a hurry: the summary of a CI job. Shows no secret, whatever the reveal.
+
+use std::fmt::Write as _;
+use std::io;
+
+use super::markup::markdown;
+use super::{Reporter, Settings, Sink, sentences, wire};
+use crate::finding::{Report, Reveal};
+use crate::policy::Verdict;
+use crate::text;
+
+/// Writes Markdown.
+pub struct Markdown<'a>(pub Settings<'a>);
+
+/// Rows of a table. GitHub cuts a summary at 1 MiB; what is left out is counted.
+const MOST_ROWS: usize = 300;
+
+impl Reporter for Markdown<'_> {
+    fn write(&self, report: &Report, verdict: &Verdict, _: Reveal, sink: &mut dyn Sink) -> io::Result<()> {
+        let report = wire::Report::new(report, verdict, Reveal::Redacted);
+        let mut page = String::from("## layersift\n\n");
+        let _ = writeln!(page, "{}\n", verdict_text(&report));
+        targets(&mut page, &report);
+        self.findings(&mut page, &report);
+        coverage(&mut page, &report);
+        sink.part("summary.md", &mut |out| out.write_all(page.as_bytes()))
+    }
+}
+
+fn verdict_text(report: &wire::Report) -> String {
+    let found = match report.findings.len() {
+        0 => "**No secrets were found.**".to_owned(),
+        1 => "**1 secret was found.**".to_owned(),
+        count => format!("**{count} secrets were found.**"),
+    };
+    let outcome = report.verdict.outcome.as_str();
+    match (report.verdict.incomplete, outcome) {
+        (_, "unresolved") => "**Nothing was scanned.**".to_owned(),
+        (true, _) => format!("{found} Not everything was scanned, so there may be more."),
+        (false, _) => format!("{found} Everything was scanned."),
+    }
+}
+
+fn targets(page: &mut String, report: &wire::Report) {
+    for target in &report.targets {
+        let _ = write!(page, "- {}", code(&target.name));
+        if let Some(failure) = &target.failure {
+            let _ = write!(page, ": could not be resolved: {}", markdown(failure));
+        }
+        page.push('\n');
+    }
+    for image in &report.images {
+        let bytes = image.layers.iter().map(|layer| layer.decoded_bytes).sum();
+        let platform = image
+            .platform
+            .as_ref()
+            .map_or("image".to_owned(), ToString::to_string);
+        let digest = image.manifest.as_ref().map_or(String::new(), ToString::to_string);
+        let _ = writeln!(
+            page,
+            "- {}: {} layers, {} {}",
+            markdown(&platform),
+            image.layers.len(),
+            text::bytes(bytes),
+            code(&digest)
+        );
+    }
+    page.push('\n');
+}
+
+impl Markdown<'_> {
+    fn findings(&self, page: &mut String, report: &wire::Report) {
+        if report.findings.is_empty() {
+            return;
+        }
+        page.push_str(
+            "| severity | secret | where | what became of it | fingerprint |\n|---|---|---|---|---|\n",
+        );
+        let rows = report.findings.iter().flat_map(|finding| {
+            let places = finding.occurrences.iter();
+            places.map(move |occurrence| (finding, occurrence))
+        });
+        let count = rows.clone().count();
+        for (finding, occurrence) in rows.take(MOST_ROWS) {
+            let Some(image) = report.images.get(occurrence.image) else {
+                continue;
+            };
+            let platform = image.platform.as_ref().map_or(String::new(), ToString::to_string);
+            let line = occurrence
+                .location
+                .line
+                .map_or(String::new(), |line| format!(":{line}"));
+            let _ = writeln!(
+                page,
+                "| {} | {} {} | {}{line}<br>{} {} | {} | `{}` |",
+                finding.severity,
+                markdown(&finding.title),
+                code(&finding.secret.redacted),
+                code(&occurrence.place()),
+                markdown(&sentences::brought_by(image, occurrence)),
+                markdown(&platform),
+                markdown(&sentences::fate(image, occurrence)),
+                finding.fingerprint.0
+            );
+        }
+        if count > MOST_ROWS {
+            let _ = writeln!(
+                page,
+                "\n{} more places are in the other reports.",
+                count - MOST_ROWS
+            );
+        }
+        page.push_str("\n**Deleting a secret in a later layer does not remove it.** Revoke it, then build without it.\n\n");
+        let mut rules: Vec<_> = report.findings.iter().map(|finding| &finding.rule).collect();
+        rules.dedup();
+        for rule in rules {
+            if let Some(note) = self.0.rules.get(rule) {
+                let _ = writeln!(page, "- {}: {}", markdown(&note.title), markdown(&note.revoke));
+            }
+        }
+        page.push('\n');
+    }
+}
+
+fn coverage(page: &mut String, report: &wire::Report) {
+    let coverage = &report.coverage;
+    let _ = writeln!(
+        page,
+        "<details><summary>{} of {} searched, {} notes</summary>\n",
+        text::bytes(coverage.scanned_bytes),
+        text::bytes(coverage.seen_bytes),
+        coverage.skips.len()
+    );
+    for skip in coverage.skips.iter().take(MOST_ROWS) {
+        let _ = writeln!(
+            page,
+            "- {}: {}: {}",
+            skip.reason,
+            code(&skip.place),
+            markdown(&skip.detail)
+        );
+    }
+    page.push_str("\n</details>\n");
+}
+
+/// Text in the type of code. Not in backticks: inside those no reference is read.
+fn code(text: &str) -> String {
+    match text.is_empty() {
+        true => String::new(),
+        false => format!("<code>{}</code>", markdown(text)),
+    }
+}
