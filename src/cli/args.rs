@@ -150,6 +150,10 @@ pub(super) struct ScanArgs {
     /// a category.
     #[arg(long, value_name = "WHERE", help_heading = "Dockerfile")]
     pub(super) sarif_location: Option<SarifLocation>,
+    /// Put what a baseline or a policy leaves out into SARIF too, marked as suppressed. Not for GitHub, which takes it for
+    /// alerts; what is uploaded never has it.
+    #[arg(long, help_heading = "Dockerfile")]
+    pub(super) sarif_suppressed: bool,
     /// Upload SARIF under this category instead of `layersift/REPOSITORY/PLATFORM`. Of several images each adds its platform.
     #[arg(long, value_name = "NAME", help_heading = "Dockerfile")]
     pub(super) category: Option<String>,

@@ -37,6 +37,7 @@ impl Reporter for Html<'_> {
         let mut page = Page::default();
         head(&mut page, &report);
         summary(&mut page, &report);
+        policy(&mut page, &report);
         filters(&mut page, &report);
         for (index, image) in report.images.iter().enumerate() {
             page.element("<section><h2>", &sentences::subject(&report, image), "</h2>");
@@ -156,6 +157,10 @@ fn summary(page: &mut Page, report: &wire::Report) {
         true => page.raw(" <b class=\"bad\">Not everything was scanned: there may be more.</b>"),
         false => page.raw(" Everything was scanned."),
     };
+    let failing = report.verdict.failing.len();
+    if failing != count {
+        page.raw(" <b>").number(failing).raw(" of them count.</b>");
+    }
     page.raw("</p>");
     for target in &report.targets {
         page.element("<p><code>", &target.name, "</code>");
@@ -175,6 +180,36 @@ fn summary(page: &mut Page, report: &wire::Report) {
             );
         }
         page.raw("</p>");
+    }
+}
+
+/// What a policy says besides, and what it left out: a run may fail without a finding.
+fn policy(page: &mut Page, report: &wire::Report) {
+    if !report.verdict.remarks.is_empty() {
+        page.raw("<ul class=\"policy\">");
+        for remark in report.verdict.remarks.iter().take(MOST_FINDINGS) {
+            page.raw("<li>").raw(match remark.weight.as_str() {
+                "fails" => "<b class=\"bad\">fails</b> ",
+                "incomplete" => "<b class=\"bad\">incomplete</b> ",
+                _ => "<span class=\"quiet\">note</span> ",
+            });
+            page.element("<code>", &remark.kind, "</code> ");
+            page.text(&remark.text).raw("</li>");
+        }
+        page.raw("</ul>");
+    }
+    if !report.suppressed.is_empty() {
+        page.raw("<details><summary>").number(report.suppressed.len());
+        page.raw(" suppressed</summary><ul>");
+        for suppressed in report.suppressed.iter().take(MOST_FINDINGS) {
+            let finding = &suppressed.finding;
+            let place = finding.occurrences.first().map(wire::Occurrence::place);
+            page.element("<li>", &finding.title, " in ");
+            page.element("<code>", &place.unwrap_or_default(), "</code>, ");
+            page.element("<code>", &finding.fingerprint.0, "</code>: ");
+            page.text(&suppressed.by.shown()).raw("</li>");
+        }
+        page.raw("</ul></details>");
     }
 }
 
@@ -290,6 +325,9 @@ impl Html<'_> {
             }
             page.raw("</dd>");
         }
+        if let Some(judgement) = sentences::judgement(finding) {
+            page.element("<dt>Verdict</dt><dd>", &judgement, "</dd>");
+        }
         page.element("<dt>Rule</dt><dd><code>", &finding.rule.0, "</code></dd>");
         page.element(
             "<dt>Fingerprint</dt><dd><code>",
@@ -331,6 +369,9 @@ fn place(page: &mut Page, image: &wire::Image, occurrence: &wire::Occurrence) {
     );
     page.raw("<p><span class=\"life\">").raw(status).raw("</span>: ");
     page.text(&sentences::fate(image, occurrence)).raw("</p>");
+    if let Some(change) = sentences::to_change(occurrence) {
+        page.element("<p>to change: <code>", &change, "</code></p>");
+    }
     if let Some(class) = occurrence.class.as_ref().filter(|class| class.is_remarkable()) {
         page.element("<p class=\"quiet\">", &class.reason, "</p>");
     }
