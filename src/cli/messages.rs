@@ -22,6 +22,14 @@ impl Messages {
         }
     }
 
+    /// Before it is known what was asked for.
+    pub(super) fn plain() -> Self {
+        Self {
+            quiet: false,
+            color: false,
+        }
+    }
+
     /// Prints an error with its causes, one line each, and a hint where there is a next step. Never silenced.
     pub(super) fn error(&self, error: &anyhow::Error) {
         eprintln!("{} {error}", self.label("error:", "31"));

@@ -15,6 +15,7 @@ mod list;
 mod login;
 mod man;
 mod messages;
+mod plugin;
 mod progress;
 mod rules;
 mod scan;
@@ -30,9 +31,23 @@ use clap::error::ErrorKind;
 use args::{Args, Command};
 use exit::Exit;
 use messages::Messages;
+use plugin::Call;
 
 /// Runs the command that `arguments` (program name first) ask for.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let call = match plugin::call(arguments.into_iter().collect()) {
+        Ok(call) => call,
+        Err(error) => {
+            Messages::plain().error(&error);
+            return Exit::Usage.into();
+        }
+    };
+    let (arguments, is_push) = match call {
+        Call::Command(arguments) => (arguments, false),
+        Call::Push(arguments) => (arguments, true),
+        Call::Nothing => return Exit::Clean.into(),
+        Call::Metadata => return plugin::metadata(),
+    };
     let args = match Args::try_parse_from(arguments) {
         Ok(args) => args,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => return messages::version(),
@@ -46,6 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Cat(cat) => cat::run(&cat, &args.output, &messages),
         Command::Completions(completions) => completions::run(&completions),
         Command::Doctor => doctor::run(&args.output),
+        Command::Gate(gate) if is_push => plugin::push(*gate, &args.output, &messages),
         Command::Gate(gate) => gate::run(*gate, &args.output, &messages),
         Command::List(list) => list::run(&list, &messages),
         Command::Login(login) => login::run(&login, &messages),
