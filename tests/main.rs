@@ -37,6 +37,9 @@ mod layering;
 mod lines;
 /// Archives inside layers, and archives in those.
 mod nested;
+/// Where people work.
+#[cfg(unix)]
+mod places;
 /// How much of what is planted is found.
 mod quality;
 /// What the README shows is what the program does.

@@ -54,6 +54,10 @@ pub(super) fn call(mut arguments: Vec<OsString>) -> anyhow::Result<Call> {
         Some(NAME) => {
             rest.remove(0);
         }
+        // `docker help layersift`.
+        Some("help") if rest.get(1).is_some_and(|name| name == NAME) => {
+            rest.remove(1);
+        }
         Some(option) if option.starts_with('-') && rest.iter().any(|argument| argument == NAME) => {
             let option = crate::text::escape(option.as_bytes());
             bail!(
@@ -168,6 +172,7 @@ mod tests {
             ("docker-layersift layersift layersift", "layersift scan layersift"),
             ("docker-layersift layersift --help", "layersift --help"),
             ("docker-layersift layersift", "layersift --help"),
+            ("docker-layersift help layersift gate", "layersift help gate"),
             ("docker-layersift app:1", "layersift scan app:1"),
             (
                 "docker-layersift layersift push --strict app:1",
