@@ -17,6 +17,7 @@ mod decode;
 #[cfg(unix)]
 mod engine;
 /// What the fuzz targets run, for a second each.
+mod faults_of_ours;
 mod fuzz_bodies;
 /// Git history inside layers.
 mod git_history;
