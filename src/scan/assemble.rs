@@ -8,7 +8,7 @@ use crate::finding::{
     LayerSummary, Occurrence, Origin, Report, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
 };
 use crate::layer::owner::ContentDigest;
-use crate::layer::{LayerRecord, Severeness, TextReader};
+use crate::layer::{LayerRecord, LayerSkip, Severeness, TextReader};
 use crate::oci::{self, BlobKey, Image, Layer, Provenance, Reference};
 use crate::resolve;
 use crate::rules::{Confidence, Evidence, Rule, RuleId, SecretKind, Severity};
@@ -68,6 +68,12 @@ impl<'s> Assembler<'s> {
             hint: error.hint(),
             not_chosen: Vec::new(),
         });
+    }
+
+    /// Notes a target that an internal error ended. What of it was added before stays.
+    pub(super) fn panicked(&mut self, name: &str) {
+        let detail = "an internal error ended the reading of this target".to_owned();
+        self.skip(SkipKind::Incomplete, "panic", name.to_owned(), None, detail, None);
     }
 
     /// Adds everything a target gave.
@@ -268,14 +274,7 @@ impl<'s> Assembler<'s> {
         summary.entries = record.framing.entries;
         summary.verification = self.verify(image, layer, record, &place);
         for skip in &record.skips {
-            self.skip(
-                kind(skip.severeness),
-                skip.reason,
-                place.clone(),
-                skip.bytes,
-                skip.detail.clone(),
-                Some(image),
-            );
+            self.skip_of(skip, &place, image);
         }
         // A digest is the same blob everywhere, a member's name is one in its own archive only.
         let blob = match &layer.blob {
@@ -378,15 +377,15 @@ impl<'s> Assembler<'s> {
         self.coverage.scanned_bytes += searched.bytes - searched.lost_bytes;
         self.coverage.skipped_bytes += searched.lost_bytes;
         for (place, skip) in &searched.skips {
-            self.skip(
-                kind(skip.severeness),
-                skip.reason,
-                place.clone(),
-                skip.bytes,
-                skip.detail.clone(),
-                Some(image),
-            );
+            self.skip_of(skip, place, image);
         }
+    }
+
+    /// Notes what the reading of a layer or a text passed over.
+    fn skip_of(&mut self, skip: &LayerSkip, place: &str, image: usize) {
+        let (bytes, detail) = (skip.bytes, skip.detail.clone());
+        let kind = kind(skip.severeness);
+        self.skip(kind, skip.reason, place.to_owned(), bytes, detail, Some(image));
     }
 
     fn skip(

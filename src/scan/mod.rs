@@ -13,6 +13,7 @@ mod metadata;
 mod pairs;
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -139,7 +140,8 @@ impl Scan {
         self.matcher.rules()
     }
 
-    /// Scans all targets. What goes wrong with a target or a layer is in the report; what was found before is kept.
+    /// Scans all targets. What goes wrong with a target or a layer is in the report, a panic included; what was found
+    /// before is kept.
     ///
     /// *Errors*: only where no thread can be started. *Cost*: each distinct blob is read once, whatever the number of
     /// images, platforms and targets that have it.
@@ -187,13 +189,20 @@ impl Scan {
                     continue;
                 }
             };
-            let gathered = match opened.access {
-                Access::Random(source) => self.gather(&*source, reader, known),
-                Access::Stream(mut stream) => self.gather_stream(&mut *stream, reader),
-            };
-            match gathered {
-                Ok(gathered) => assembler.add(&target.name, target.repository, opened.kind, &gathered),
-                Err(error) => assembler.failed(&target.name, target.repository, opened.kind, &error),
+            let kind = opened.kind;
+            let repository = target.repository.clone();
+            // A panic in one target is an error of ours, and no reason to lose the others.
+            let added = catch_unwind(AssertUnwindSafe(|| {
+                let gathered = match opened.access {
+                    Access::Random(source) => self.gather(&*source, reader, known),
+                    Access::Stream(mut stream) => self.gather_stream(&mut *stream, reader),
+                };
+                gathered.map(|gathered| assembler.add(&target.name, repository, kind, &gathered))
+            }));
+            match added {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => assembler.failed(&target.name, target.repository, kind, &error),
+                Err(_) => assembler.panicked(&target.name),
             }
         }
         assembler.finish(self.cancelled.load(Ordering::Relaxed))
