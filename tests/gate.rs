@@ -960,3 +960,18 @@ fn every_report_has_the_digests_of_manifest_and_configuration() {
         }
     }
 }
+
+#[test]
+fn sarif_has_what_is_suppressed_when_asked_for() {
+    let leaking = || {
+        gate(&app().layer([file("srv/a", leak(31))]))
+            .file("layersift.toml", entry("path = 'srv/**'", "2999-01-01"))
+            .arg("--format=sarif")
+    };
+    let results = |command: Layersift| command.run().expect_code(0).json()["runs"][0]["results"].clone();
+    assert_eq!(list(&results(leaking())).len(), 0);
+    let shown = results(leaking().arg("--sarif-suppressed"));
+    assert_eq!(list(&shown).len(), 1);
+    assert_eq!(shown[0]["suppressions"][0]["kind"], "external");
+    assert!(!shown.to_string().contains(&token(31)));
+}

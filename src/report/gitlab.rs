@@ -82,10 +82,10 @@ impl Gitlab<'_> {
             .filter_map(|occurrence| {
                 let image = report.images.get(occurrence.image)?;
                 Some(format!(
-                    "{} in {}: added by {}; {}.",
+                    "{} in {}: {}; {}.",
                     occurrence.place(),
                     sentences::subject(report, image),
-                    sentences::brought_by(image, occurrence),
+                    sentences::added(image, occurrence),
                     sentences::fate(image, occurrence)
                 ))
             })

@@ -79,9 +79,9 @@ fn suites(report: &wire::Report) -> Vec<Suite> {
             for place in here {
                 let _ = write!(
                     text,
-                    " {}: added by {}; {}.",
+                    " {}: {}; {}.",
                     place.place(),
-                    sentences::brought_by(image, place),
+                    sentences::added(image, place),
                     sentences::fate(image, place)
                 );
                 if let Some(change) = sentences::to_change(place) {

@@ -10,6 +10,14 @@ pub(super) fn brought_by(image: &Image, occurrence: &Occurrence) -> String {
     }
 }
 
+/// `added by` that, or where it stands that no layer brought.
+pub(super) fn added(image: &Image, occurrence: &Occurrence) -> String {
+    match occurrence.origin.layer() {
+        Some(layer) => format!("added by {}", layer_named(image, layer)),
+        None => "in the metadata of the image".to_owned(),
+    }
+}
+
 /// What a reader must know: whether it is still there, and who can have it.
 pub(super) fn fate(image: &Image, occurrence: &Occurrence) -> String {
     let origin = occurrence.origin.layer().unwrap_or_default();

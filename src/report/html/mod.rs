@@ -362,15 +362,21 @@ fn place(page: &mut Page, image: &wire::Image, occurrence: &wire::Occurrence) {
     if let Some(platform) = &image.platform {
         page.element(" <span class=\"quiet\">", &platform.to_string(), "</span>");
     }
-    page.element(
-        "</p><p>added by ",
-        &sentences::brought_by(image, occurrence),
-        "</p>",
-    );
-    page.raw("<p><span class=\"life\">").raw(status).raw("</span>: ");
-    page.text(&sentences::fate(image, occurrence)).raw("</p>");
+    page.element("</p><p>", &sentences::added(image, occurrence), "</p>");
+    page.raw("<p><span class=\"life\">").raw(status).raw("</span>");
+    let fate = sentences::fate(image, occurrence);
+    match fate.strip_prefix(status) {
+        Some(rest) => page.text(rest),
+        None => page.raw(": ").text(&fate),
+    };
+    page.raw("</p>");
     if let Some(change) = sentences::to_change(occurrence) {
-        page.element("<p>to change: <code>", &change, "</code></p>");
+        let (what, mount) = change.split_once(": RUN ").unwrap_or((&change, ""));
+        page.element("<p>to change: ", what, "");
+        if !mount.is_empty() {
+            page.element(": <code>RUN ", mount, "</code>");
+        }
+        page.raw("</p>");
     }
     if let Some(class) = occurrence.class.as_ref().filter(|class| class.is_remarkable()) {
         page.element("<p class=\"quiet\">", &class.reason, "</p>");
