@@ -784,9 +784,11 @@ mod output {
         let renew = std::env::var_os("UPDATE_GOLDEN").is_some();
         for (name, args) in [
             ("layersift", &["--help"][..]),
+            ("baseline", &["baseline", "--help"]),
             ("cat", &["cat", "--help"]),
             ("completions", &["completions", "--help"]),
             ("doctor", &["doctor", "--help"]),
+            ("gate", &["gate", "--help"]),
             ("list", &["list", "--help"]),
             ("login", &["login", "--help"]),
             ("man", &["man", "--help"]),
@@ -826,9 +828,11 @@ mod output {
         assert_eq!(
             names,
             [
+                "baseline",
                 "cat",
                 "completions",
                 "doctor",
+                "gate",
                 "list",
                 "login",
                 "man",
