@@ -1,6 +1,7 @@
 //! Finds candidates in windows of bytes. Knows no images and no files: it is given a window, asks which region
 //! a hit lies in, and looks no further than that region.
 
+mod assignment;
 pub mod checks;
 mod context;
 mod entropy;

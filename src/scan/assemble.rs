@@ -9,7 +9,7 @@ use crate::finding::{
 };
 use crate::layer::owner::ContentDigest;
 use crate::layer::{LayerRecord, LayerSkip, Severeness, TextReader};
-use crate::oci::{self, BlobKey, Image, Layer, Provenance, Reference};
+use crate::oci::{self, BlobKey, DiffId, Image, Layer, Provenance, Reference};
 use crate::resolve;
 use crate::rules::{Confidence, Evidence, Rule, RuleId, SecretKind, Severity};
 use crate::source::SourceError;
@@ -28,6 +28,8 @@ pub(super) struct Assembler<'s> {
     texts: Texts<'s>,
     targets: Vec<TargetSummary>,
     images: Vec<ImageSummary>,
+    /// The repository of each image.
+    repositories: Vec<String>,
     credentials: BTreeMap<(String, u32, Vec<u8>), Credential>,
     coverage: Coverage,
     counters: Counters,
@@ -49,6 +51,7 @@ impl<'s> Assembler<'s> {
             texts,
             targets: Vec::new(),
             images: Vec::new(),
+            repositories: Vec::new(),
             credentials: BTreeMap::new(),
             coverage: Coverage::default(),
             counters: Counters::default(),
@@ -194,13 +197,13 @@ impl<'s> Assembler<'s> {
 
         let sightings = sightings(number, &records, &summaries, &metadata, &attested);
         for mut hit in pairs::join(self.scan.rules(), sightings) {
-            if hit.is_published
-                && let Some(rule) = self.scan.rules().rules().get(hit.rule as usize)
-            {
-                classify::lower(rule, &mut hit);
+            match self.scan.rules().rules().get(hit.rule as usize) {
+                Some(rule) if hit.is_published => classify::lower(rule, &mut hit),
+                _ => classify::raise(&mut hit),
             }
             self.hit(repository, hit);
         }
+        self.repositories.push(repository.to_owned());
         self.images.push(ImageSummary {
             target,
             names: image.names.clone(),
@@ -418,10 +421,18 @@ impl<'s> Assembler<'s> {
     pub(super) fn finish(mut self, interrupted: bool) -> Report {
         let rules = self.scan.rules();
         let mut drafts: Vec<Draft<'_>> = Vec::new();
-        for ((repository, rule, secret), credential) in std::mem::take(&mut self.credentials) {
+        let shared = self.shared_layers();
+        for ((repository, rule, secret), mut credential) in std::mem::take(&mut self.credentials) {
             let Some(rule) = rules.rules().get(rule as usize) else {
                 continue;
             };
+            for (occurrence, evidence) in &mut credential.occurrences {
+                if let Origin::File { layer, .. } = occurrence.origin
+                    && shared.contains(&(occurrence.image, layer))
+                {
+                    classify::lower_shared(occurrence, evidence);
+                }
+            }
             drafts.push(draft(rule, repository, secret, credential));
         }
         if drafts.len() > self.scan.limits.findings {
@@ -483,6 +494,28 @@ impl<'s> Assembler<'s> {
             counters: self.counters,
             interrupted,
         }
+    }
+
+    /// The layers, by image and ordinal, whose content images of another repository have too.
+    fn shared_layers(&self) -> BTreeSet<(usize, usize)> {
+        let layers = || {
+            let images = self.images.iter().zip(&self.repositories).enumerate();
+            images.flat_map(|(image, (summary, repository))| {
+                let layers = summary.layers.iter();
+                layers.filter_map(move |layer| {
+                    let place = (image, layer.ordinal);
+                    Some((layer.diff_id.as_ref()?, repository, place))
+                })
+            })
+        };
+        let mut owners: BTreeMap<&DiffId, BTreeSet<&str>> = BTreeMap::new();
+        for (content, repository, _) in layers() {
+            owners.entry(content).or_default().insert(repository);
+        }
+        layers()
+            .filter(|(content, _, _)| owners[content].len() > 1)
+            .map(|(_, _, place)| place)
+            .collect()
     }
 
     /// Gives each finding its fingerprint.

@@ -822,6 +822,7 @@ fn reason(evidence: Evidence) -> &'static str {
         Evidence::Checksum => "its checksum is right",
         Evidence::Context => "a word that belongs to it stands near",
         Evidence::DefaultPassword => "a default password opens it",
+        Evidence::Deleted => "a later layer deletes its file",
         Evidence::Entropy => "as random as it must be",
         Evidence::Encrypted => "encrypted, its passphrase not in sight",
         Evidence::Expired => "expired by its own date",
@@ -831,6 +832,7 @@ fn reason(evidence: Evidence) -> &'static str {
         Evidence::Path => "in a file where such secrets live",
         Evidence::PublicTestKey => "a published test key",
         Evidence::Sample => "a value that documentation prints",
+        Evidence::Shared => "in a layer that other repositories share",
         Evidence::TestMode => "it says it is for a test mode",
         Evidence::Unpaired => "its other half was not found",
     }
