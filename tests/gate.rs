@@ -975,3 +975,23 @@ fn sarif_has_what_is_suppressed_when_asked_for() {
     assert_eq!(shown[0]["suppressions"][0]["kind"], "external");
     assert!(!shown.to_string().contains(&token(31)));
 }
+
+#[test]
+fn what_a_policy_names_and_nobody_can_read_is_no_gap_in_the_scan() {
+    let run = gate(&app()).arg("--base=./missing.tar").run().expect_code(4);
+    let said = said(&run);
+    assert!(
+        said.ends_with("so far, but something that was asked for could not be read, see policy."),
+        "{said}"
+    );
+    let page = gate(&app())
+        .args(["--base=./missing.tar", "--format=markdown"])
+        .run()
+        .expect_code(4);
+    assert!(
+        page.text()
+            .contains("Everything was scanned, but something that was asked for"),
+        "{}",
+        page.text()
+    );
+}

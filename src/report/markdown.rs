@@ -42,6 +42,9 @@ fn verdict_text(report: &wire::Report) -> String {
     let outcome = report.verdict.outcome.as_str();
     match (report.verdict.incomplete, outcome) {
         (_, "unresolved") => "**Nothing was scanned.**".to_owned(),
+        (true, _) if report.lacks_only_what_the_policy_names() => {
+            format!("{found} Everything was scanned, but something that was asked for could not be read.")
+        }
         (true, _) => format!("{found} Not everything was scanned, so there may be more."),
         (false, _) => format!("{found} Everything was scanned."),
     }

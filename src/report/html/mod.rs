@@ -154,6 +154,9 @@ fn summary(page: &mut Page, report: &wire::Report) {
             .raw(" of them hidden by a later layer and still recoverable.");
     }
     match report.verdict.incomplete {
+        true if report.lacks_only_what_the_policy_names() => {
+            page.raw(" <b class=\"bad\">Something that was asked for could not be read.</b>")
+        }
         true => page.raw(" <b class=\"bad\">Not everything was scanned: there may be more.</b>"),
         false => page.raw(" Everything was scanned."),
     };

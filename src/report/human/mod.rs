@@ -588,6 +588,19 @@ fn instructions_to_change(page: &mut Page, report: &wire::Report) {
             }
         }
     }
+    let inherited: Vec<String> = (report.findings.iter().zip(1..))
+        .filter(|(finding, _)| {
+            let judgement = finding.judgement.as_ref();
+            judgement.is_some_and(|judgement| judgement.has(policy::ReasonKind::Inherited))
+        })
+        .take(MOST_NUMBERS)
+        .map(|(_, number)| format!("[{number}]"))
+        .collect();
+    if !inherited.is_empty() {
+        let numbers = format!("{} ", inherited.concat());
+        let text = "of the base image: rebuild that, or take another";
+        page.flow(3, 7, &[(Ink::Bold, &numbers), (Ink::Plain, text)]);
+    }
     let folded = changes.len().saturating_sub(MOST_CHANGES) as u64;
     for (numbers, instruction, path) in changes.into_values().take(MOST_CHANGES) {
         let numbers: Vec<String> = numbers
@@ -730,6 +743,8 @@ fn verdict(page: &mut Page, report: &wire::Report) {
     let failing = verdict.failing.len() as u64;
     let unread = if verdict.interrupted {
         "the run was ended before its time"
+    } else if report.lacks_only_what_the_policy_names() {
+        "something that was asked for could not be read, see policy"
     } else {
         "not everything could be scanned, see coverage"
     };
