@@ -49,6 +49,8 @@ mod rules;
 mod rules_command;
 /// The same image in, the same report out.
 mod sources;
+/// Records without their secrets.
+mod stored_records;
 /// Rows of databases and constants of compiled modules.
 mod stores_of_values;
 /// What the tests are made with.

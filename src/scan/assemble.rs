@@ -1,6 +1,6 @@
 //! From records to a report: the life of each occurrence, one finding for each credential, the ledger.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::finding::{
@@ -18,7 +18,7 @@ use crate::text::{self, Lossless};
 use super::Scan;
 use super::classify;
 use super::gather::Gathered;
-use super::metadata::{Searched, TextCandidate, Texts};
+use super::metadata::{ImageTexts, Searched, TextCandidate, Texts};
 use super::pairs::{self, Hit, Sighting};
 
 /// Collects what targets gave until the report is made.
@@ -27,7 +27,7 @@ pub(super) struct Assembler<'s> {
     texts: Texts<'s>,
     targets: Vec<TargetSummary>,
     images: Vec<ImageSummary>,
-    credentials: BTreeMap<(String, u32, Vec<u8>), Credential>,
+    credentials: HashMap<(String, u32, Secret), Credential>,
     coverage: Coverage,
     counters: Counters,
     /// Blobs whose bytes are in the ledger already.
@@ -36,7 +36,9 @@ pub(super) struct Assembler<'s> {
 
 #[derive(Default)]
 struct Credential {
-    identifier: Option<Vec<u8>>,
+    /// Which of all it is, in the order of their first occurrences.
+    number: usize,
+    identifier: Option<Secret>,
     occurrences: Vec<(Occurrence, Vec<Evidence>)>,
 }
 
@@ -48,11 +50,16 @@ impl<'s> Assembler<'s> {
             texts,
             targets: Vec::new(),
             images: Vec::new(),
-            credentials: BTreeMap::new(),
+            credentials: HashMap::new(),
             coverage: Coverage::default(),
             counters: Counters::default(),
             counted: BTreeSet::new(),
         }
+    }
+
+    /// Searches what the documents of an image say.
+    pub(super) fn search(&mut self, image: &Image) -> Searched {
+        self.texts.of_image(image)
     }
 
     /// Notes a target of which nothing could be had.
@@ -115,7 +122,7 @@ impl<'s> Assembler<'s> {
             );
         }
         self.counters.unused_blobs += gathered.unused;
-        for image in &resolved.images {
+        for (at, image) in resolved.images.iter().enumerate() {
             let repository = image
                 .names
                 .iter()
@@ -124,11 +131,13 @@ impl<'s> Assembler<'s> {
             let repository = repository
                 .filter(|_| resolved.repository.is_none())
                 .unwrap_or_else(|| self.targets[target].repository.clone());
-            self.image(target, &repository, image, gathered);
+            self.image(target, &repository, at, gathered);
         }
     }
 
-    fn image(&mut self, target: usize, repository: &str, image: &Image, gathered: &Gathered) {
+    /// Adds the image at place `at` of what was gathered.
+    fn image(&mut self, target: usize, repository: &str, at: usize, gathered: &Gathered) {
+        let image = &gathered.resolved.images[at];
         let number = self.images.len();
         let records: Vec<Option<&Arc<LayerRecord>>> = image
             .layers
@@ -139,6 +148,44 @@ impl<'s> Assembler<'s> {
         for (layer, record) in image.layers.iter().zip(&records) {
             summaries.push(self.layer(number, layer, *record, gathered));
         }
+        let ImageTexts {
+            metadata,
+            attested,
+            provenances,
+        } = match gathered.searched.get(&at) {
+            Some(searched) => self.stored_texts(searched, number),
+            None => self.image_texts(image, gathered, number),
+        };
+
+        let sightings = sightings(number, &records, &summaries, &metadata, &attested);
+        for mut hit in pairs::join(self.scan.rules(), sightings) {
+            if hit.is_published
+                && let Some(rule) = self.scan.rules().rules().get(hit.rule as usize)
+            {
+                classify::lower(rule, &mut hit);
+            }
+            self.hit(repository, hit);
+        }
+        self.images.push(ImageSummary {
+            target,
+            names: image.names.clone(),
+            platform: image.platform.clone(),
+            manifest: image.manifest.clone(),
+            image_id: image.image_id.clone(),
+            artifact_type: image.artifact_type.clone(),
+            created: image.config.created.clone(),
+            layers: summaries,
+            build: BuildFacts {
+                history: image.config.history.clone(),
+                provenances,
+            },
+            dockerfile: None,
+            complete: true,
+        });
+    }
+
+    /// Searches all that is said of an image outside of its layers.
+    fn image_texts(&mut self, image: &Image, gathered: &Gathered, number: usize) -> ImageTexts {
         let metadata = self.texts.of_image(image);
         self.count_text(&metadata, number);
         let mut attested = Vec::new();
@@ -184,32 +231,23 @@ impl<'s> Assembler<'s> {
                 }
             }
         }
-
-        let sightings = sightings(number, &records, &summaries, &metadata, &attested);
-        for mut hit in pairs::join(self.scan.rules(), sightings) {
-            if hit.is_published
-                && let Some(rule) = self.scan.rules().rules().get(hit.rule as usize)
-            {
-                classify::lower(rule, &mut hit);
-            }
-            self.hit(repository, hit);
+        let mut texts = ImageTexts {
+            metadata,
+            attested,
+            provenances,
+        };
+        if let Some(sealer) = &self.scan.sealer {
+            texts.seal(sealer, self.scan.rules());
         }
-        self.images.push(ImageSummary {
-            target,
-            names: image.names.clone(),
-            platform: image.platform.clone(),
-            manifest: image.manifest.clone(),
-            image_id: image.image_id.clone(),
-            artifact_type: image.artifact_type.clone(),
-            created: image.config.created.clone(),
-            layers: summaries,
-            build: BuildFacts {
-                history: image.config.history.clone(),
-                provenances,
-            },
-            dockerfile: None,
-            complete: true,
-        });
+        texts
+    }
+
+    /// The same for texts that were searched before.
+    fn stored_texts(&mut self, searched: &ImageTexts, number: usize) -> ImageTexts {
+        for searched in std::iter::once(&searched.metadata).chain(&searched.attested) {
+            self.count_text(searched, number);
+        }
+        searched.clone()
     }
 
     /// Describes a layer, compares it with what the documents say, and enters its bytes in the ledger.
@@ -402,7 +440,11 @@ impl<'s> Assembler<'s> {
 
     fn hit(&mut self, repository: &str, hit: Hit) {
         let key = (repository.to_owned(), hit.rule, hit.secret);
-        let credential = self.credentials.entry(key).or_default();
+        let number = self.credentials.len();
+        let credential = self.credentials.entry(key).or_insert_with(|| Credential {
+            number,
+            ..Credential::default()
+        });
         credential.identifier = credential.identifier.take().or(hit.identifier);
         credential.occurrences.push((hit.occurrence, hit.evidence));
     }
@@ -417,6 +459,7 @@ impl<'s> Assembler<'s> {
             };
             drafts.push(draft(rule, repository, secret, credential));
         }
+        drafts.sort_unstable_by_key(|draft| draft.number);
         if drafts.len() > self.scan.limits.findings {
             let over = drafts.len() - self.scan.limits.findings;
             drafts.sort_by(|a, b| a.rank().cmp(&b.rank()));
@@ -497,7 +540,7 @@ impl<'s> Assembler<'s> {
                     &finding.rule,
                     &finding.repository,
                     draft.kind,
-                    finding.secret.expose(),
+                    &finding.secret,
                     &place,
                 );
                 finding
@@ -520,6 +563,7 @@ struct Draft<'r> {
     kind: SecretKind,
     place: String,
     rule: &'r Rule,
+    number: usize,
 }
 
 impl Draft<'_> {
@@ -531,7 +575,7 @@ impl Draft<'_> {
         )
     }
 
-    fn place_order(&self) -> (&str, &str, &str, u64, &[u8]) {
+    fn place_order(&self) -> (&str, &str, &str, u64, usize) {
         let first = self.finding.occurrences.first();
         let offset = first.map_or(0, |occurrence| occurrence.location.offset);
         (
@@ -539,12 +583,12 @@ impl Draft<'_> {
             &self.rule.id.0,
             &self.place,
             offset,
-            self.finding.secret.expose(),
+            self.number,
         )
     }
 }
 
-fn draft(rule: &Rule, repository: String, secret: Vec<u8>, credential: Credential) -> Draft<'_> {
+fn draft(rule: &Rule, repository: String, secret: Secret, credential: Credential) -> Draft<'_> {
     let mut occurrences = credential.occurrences;
     let place = |occurrence: &Occurrence| {
         let Occurrence {
@@ -582,6 +626,7 @@ fn draft(rule: &Rule, repository: String, secret: Vec<u8>, credential: Credentia
         kind: rule.kind,
         place,
         rule,
+        number: credential.number,
         finding: Finding {
             fingerprint: Fingerprint(String::new()),
             rule: rule.id.clone(),
@@ -590,8 +635,10 @@ fn draft(rule: &Rule, repository: String, secret: Vec<u8>, credential: Credentia
             confidence,
             evidence: evidence.into_iter().collect(),
             repository,
-            identifier: credential.identifier.map(|identifier| text::escape(&identifier)),
-            secret: Secret::new(secret),
+            identifier: credential
+                .identifier
+                .and_then(|identifier| Some(text::escape(identifier.known()?))),
+            secret,
             occurrences,
             more_occurrences: 0,
         },

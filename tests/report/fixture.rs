@@ -367,7 +367,7 @@ pub(crate) fn finding(
             &rule,
             REPOSITORY,
             SecretKind::Generated,
-            secret,
+            &Secret::new(secret.to_vec()),
             "",
         ),
         rule,
