@@ -61,6 +61,9 @@ mod stores_of_values;
 mod support;
 /// Whether `support` makes what it says: other tools read it.
 mod support_works;
+/// Sweeps of whole registries.
+#[cfg(unix)]
+mod sweep;
 /// Our framing of tar archives against Go's.
 mod tar_differential;
 /// What CI and releases may do, and with what.

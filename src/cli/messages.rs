@@ -79,6 +79,9 @@ impl Messages {
 
 /// A next step for whoever meets this error.
 fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<crate::sweep::StateError>() {
+        return error.hint().map(str::to_owned);
+    }
     if let Some(error) = error.downcast_ref::<crate::github::UploadError>() {
         return error.hint();
     }
