@@ -784,17 +784,23 @@ mod output {
         let renew = std::env::var_os("UPDATE_GOLDEN").is_some();
         for (name, args) in [
             ("layersift", &["--help"][..]),
+            ("baseline", &["baseline", "--help"]),
             ("cat", &["cat", "--help"]),
             ("completions", &["completions", "--help"]),
             ("doctor", &["doctor", "--help"]),
+            ("gate", &["gate", "--help"]),
             ("list", &["list", "--help"]),
             ("login", &["login", "--help"]),
             ("man", &["man", "--help"]),
+            ("query", &["query", "--help"]),
+            ("query-secret", &["query", "secret", "--help"]),
             ("rules", &["rules", "--help"]),
             ("rules-check", &["rules", "check", "--help"]),
             ("rules-test", &["rules", "test", "--help"]),
             ("scan", &["scan", "--help"]),
             ("show", &["show", "--help"]),
+            ("sweep", &["sweep", "--help"]),
+            ("sweep-report", &["sweep", "report", "--help"]),
             ("upload", &["upload", "--help"]),
         ] {
             let run = layersift(args).run().expect_code(0);
@@ -826,15 +832,19 @@ mod output {
         assert_eq!(
             names,
             [
+                "baseline",
                 "cat",
                 "completions",
                 "doctor",
+                "gate",
                 "list",
                 "login",
                 "man",
+                "query",
                 "rules",
                 "scan",
                 "show",
+                "sweep",
                 "upload",
                 "help"
             ],

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 mod bodies;
 
 use bodies::{TARGETS, Target};
+use layersift::content::archive::{Format, Members, Refusal, Source, Step, open};
+use layersift::limits::Limits;
 use layersift::rules::example::Rng;
 
 /// How long each target is driven: a second, or what `FUZZ_SECONDS` says. The same inputs come first on every machine;
@@ -125,15 +128,20 @@ driven! {
     cpio
     docker_archive
     docker_config
+    dockerfile
     encoded_text
+    git_object
+    git_pack
     gzip
     image_config
+    key_store
     layer
     manifest
     matcher_cuts
     package_databases
     planted_secret
     provenance
+    pyc
     reference
     registry_headers
     report_json
@@ -142,6 +150,8 @@ driven! {
     rules_toml
     saved_image
     secret_checks
+    seven_zip
+    sqlite
     tar_framer
     tar_pax
     tar_sparse
@@ -200,5 +210,48 @@ fn seeds_are_what_they_should_be() {
                 seed.len()
             );
         }
+    }
+}
+
+/// What a seed that stands for its format holds; a seed that is refused at its head would start nowhere.
+#[derive(Default)]
+struct Counted {
+    members: usize,
+    bytes: usize,
+}
+
+impl Members for Counted {
+    fn member(&mut self, _step: Step<'_>, content: &mut dyn Read) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        content.read_to_end(&mut bytes)?;
+        self.members += 1;
+        self.bytes += bytes.len();
+        Ok(())
+    }
+
+    fn refused(&mut self, name: &[u8], refusal: Refusal) {
+        panic!("{}: {refusal}", name.escape_ascii());
+    }
+}
+
+#[test]
+fn a_seed_of_a_format_that_holds_members_opens_to_its_end() {
+    for (name, members, bytes) in [
+        ("git_pack", 3, 100),
+        ("pyc", 1, 60),
+        ("seven_zip", 1, 4),
+        ("sqlite", 1, 700),
+    ] {
+        let target = TARGETS.iter().find(|target| target.name == name).unwrap();
+        let mut counted = (target.seeds)().into_iter().filter_map(|seed| {
+            let format = Format::of(&seed[..seed.len().min(Format::HEAD_BYTES)])?;
+            let mut counted = Counted::default();
+            open(format, Source::Whole(&seed), &Limits::default(), &mut counted).ok()?;
+            Some((counted.members, counted.bytes))
+        });
+        assert!(
+            counted.any(|(held, read)| held >= members && read >= bytes),
+            "no seed of {name} holds {members} members of {bytes} bytes"
+        );
     }
 }

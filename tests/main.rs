@@ -17,7 +17,10 @@ mod decode;
 #[cfg(unix)]
 mod engine;
 /// What the fuzz targets run, for a second each.
+mod faults_of_ours;
 mod fuzz_bodies;
+/// What a policy asks of a scan.
+mod gate;
 /// Git history inside layers.
 mod git_history;
 /// Uploads to code scanning.

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::limits::Setting;
 use crate::oci::Platform;
-use crate::policy::{PathGlob, StatusName};
+use crate::policy::{ImageGlob, PathGlob, StatusName};
 use crate::rules::{Confidence, Severity};
 use crate::source::Provider;
 use crate::sweep::Kind;
@@ -29,12 +29,16 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Scan, and write a file that names what is found, so that `gate` and `scan` can tell what is new.
+    Baseline(Box<BaselineArgs>),
     /// Print one file of one layer, as evidence.
     Cat(CatArgs),
     /// Print a script that completes commands and options in a shell.
     Completions(CompletionsArgs),
     /// Print what layersift finds on this machine: logins, engines, proxies, certificates, limits.
     Doctor,
+    /// Scan as a policy asks for, in `layersift.toml`: own or inherited, new or known, expected digests.
+    Gate(Box<GateArgs>),
     /// Print the tags of a repository, or the repositories of a registry.
     List(ListArgs),
     /// Try the login for a registry, without showing it.
@@ -46,6 +50,7 @@ pub(super) enum Command {
     /// List, show, check and try rules.
     Rules(RulesArgs),
     /// Scan images: every layer, every platform, and all metadata.
+    #[command(after_help = SCAN_HELP)]
     Scan(Box<ScanArgs>),
     /// Show one finding of a JSON report.
     Show(ShowArgs),
@@ -114,7 +119,6 @@ Exit codes:
   130, 143  interrupted; the report is marked partial";
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = SCAN_HELP)]
 pub(super) struct ScanArgs {
     /// What to scan; several are scanned in one run, each blob once.
     #[arg(required = true, value_name = "TARGET")]
@@ -198,6 +202,9 @@ pub(super) struct ScanArgs {
     /// Count content that could not be opened as not scanned.
     #[arg(long, help_heading = "What counts")]
     pub(super) strict: bool,
+    /// Leave out what this file of `layersift baseline` names.
+    #[arg(long, value_name = "FILE", help_heading = "What counts")]
+    pub(super) baseline: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) registry: RegistryArgs,
@@ -218,6 +225,88 @@ pub(super) struct ScanArgs {
     /// Match with this many threads [default: one per core]. Reading and hashing have threads of their own.
     #[arg(long, short, value_name = "N", value_parser = jobs, help_heading = "Run")]
     pub(super) jobs: Option<usize>,
+}
+
+const GATE_HELP: &str = "\
+The policy is `layersift.toml` in the current folder or else at the root of its git checkout;
+without one the defaults hold. Nothing in an image is ever a policy. All keys:
+  [gate]
+  severity = \"high\"             # the least that counts
+  confidence = \"high\"
+  life = [\"present\"]            # the statuses that count; without it all
+  inherited = \"warn\"            # findings that stand in a proven base image alone; else \"fail\"
+  unchanged = \"warn\"            # findings that the image of --since had; else \"fail\"
+  opaque = \"fail\"               # content that could not be opened; else \"warn\"
+  squashed = true               # as --squashed
+  baseline = \"known.json\"       # as --baseline, beside the policy
+  [base]
+  images = [\"REF\"]              # as --base
+  trusted = [\"docker.io/library/*\"]  # bases that an image may name itself
+  [[ignore]]                    # covers what fits all of fingerprint, rule, path, image
+  rule = \"npm-token\"
+  path = \"test/**\"
+  reason = \"revoked, kept as test data\"
+  owner = \"team-web\"
+  expires = 2027-01-31          # the last day; after it the gate fails
+
+Exit codes:
+  0  everything was scanned, and nothing counts
+  1  something counts, or the policy says no: an entry expired, another digest, not squashed
+  2  usage, policy or configuration, or a report could not be written; a wrong policy scans nothing
+  3  no target was found or could be read
+  4  something was not scanned, not verified, or asked for and not read; no findings so far
+  5  something was not scanned, not verified, or asked for and not read, and there are findings
+  130, 143  interrupted; the report is marked partial";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = GATE_HELP)]
+pub(super) struct GateArgs {
+    /// Take the policy from this file.
+    #[arg(long, value_name = "FILE", help_heading = "Gate")]
+    pub(super) policy: Option<PathBuf>,
+    /// The image that the target is built FROM: findings that are proved to stand in it alone are listed apart. May be given
+    /// several times.
+    #[arg(long, value_name = "REF", help_heading = "Gate")]
+    pub(super) base: Vec<String>,
+    /// The image before this one: says what is new, fixed and unchanged. A blob that both have is read once.
+    #[arg(long, value_name = "REF", help_heading = "Gate")]
+    pub(super) since: Option<String>,
+    /// Fail if the target is something else: a digest of index, manifest or configuration, or a file that says it (lines of
+    /// `reference digest`, a log of `docker push` or BuildKit, a metadata file, an iidfile). May be given several times.
+    #[arg(long, value_name = "DIGEST|FILE", help_heading = "Gate")]
+    pub(super) expect_digest: Vec<String>,
+    /// Fail unless earlier content is out of reach: every file of the layers above the proven base is one that a container shows,
+    /// as in an image that is squashed or built in stages.
+    #[arg(long, help_heading = "Gate")]
+    pub(super) squashed: bool,
+    /// List the other tags of the repository that match this glob and carry a blob that leaks. Reads manifests only. May be
+    /// given several times.
+    #[arg(long, value_name = "GLOB", help_heading = "Gate")]
+    pub(super) also_tags: Vec<ImageGlob>,
+    #[command(flatten)]
+    pub(super) scan: ScanArgs,
+}
+
+const BASELINE_HELP: &str = "\
+The file names findings by fingerprint, with rule, repository and place; no secret is in it. Commit it, and shorten it:
+  layersift baseline ghcr.io/acme/app:1.4 --output known.json
+  layersift gate ghcr.io/acme/app:1.5 --baseline known.json
+
+Exit codes:
+  0  everything was scanned, and the file is written
+  2  usage or configuration, or the file could not be written
+  3  no target was found or could be read; nothing is written
+  4  something was not scanned or not verified; the file names what was found
+  130, 143  interrupted; nothing is written";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = BASELINE_HELP)]
+pub(super) struct BaselineArgs {
+    /// Write it here instead of to standard output.
+    #[arg(long, short, value_name = "FILE", help_heading = "Baseline")]
+    pub(super) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) scan: ScanArgs,
 }
 
 #[derive(Debug, clap::Args)]

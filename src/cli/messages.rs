@@ -79,8 +79,16 @@ impl Messages {
 
 /// A next step for whoever meets this error.
 fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    use crate::policy::{baseline::BaselineError, digests::DigestError, file::PolicyError};
     if let Some(error) = error.downcast_ref::<crate::sweep::StateError>() {
         return error.hint().map(str::to_owned);
+    }
+    if let Some(error) = error.downcast_ref::<PolicyError>() {
+        return error.hint.clone();
+    }
+    let hint = error.downcast_ref::<BaselineError>().map(BaselineError::hint);
+    if let Some(hint) = hint.or(error.downcast_ref::<DigestError>().map(DigestError::hint)) {
+        return Some(hint.to_owned());
     }
     if let Some(error) = error.downcast_ref::<crate::github::UploadError>() {
         return error.hint();

@@ -2,12 +2,14 @@
 //! prints and never exits.
 
 mod args;
+mod baseline;
 mod cat;
 mod checkout;
 mod completions;
 mod config;
 mod doctor;
 mod exit;
+mod gate;
 mod interrupt;
 mod list;
 mod login;
@@ -42,9 +44,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let messages = Messages::new(&args.output);
     messages.trace(args.output.verbose);
     let result = match args.command {
+        Command::Baseline(baseline) => baseline::run(*baseline, &args.output, &messages),
         Command::Cat(cat) => cat::run(&cat, &args.output, &messages),
         Command::Completions(completions) => completions::run(&completions),
         Command::Doctor => doctor::run(&args.output),
+        Command::Gate(gate) => gate::run(*gate, &args.output, &messages),
         Command::List(list) => list::run(&list, &messages),
         Command::Login(login) => login::run(&login, &messages),
         Command::Man(man) => man::run(&man),

@@ -11,6 +11,7 @@ use super::args::{OutputArgs, ScanArgs};
 use super::checkout;
 use super::config;
 use super::exit::Exit;
+use super::gate::Gating;
 use super::interrupt::Interrupt;
 use super::login;
 use super::messages::{Messages, colored};
@@ -34,9 +35,51 @@ pub(super) const FINGERPRINT_KEY: &str = "LAYERSIFT_FINGERPRINT_KEY";
 /// Columns of a report that is not read on a terminal.
 const PLAIN_WIDTH: usize = 100;
 
-pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) -> anyhow::Result<Exit> {
-    config::apply(&mut args)?;
-    let rules = Arc::new(chosen(load_rules(&args.rules)?, args.slow_rules, messages));
+pub(super) fn run(args: ScanArgs, output: &OutputArgs, messages: &Messages) -> anyhow::Result<Exit> {
+    let prepared = Prepared::new(args, messages)?;
+    let gating = Gating::of_scan(&prepared)?;
+    Ok(execute(prepared, gating, output, messages)?.exit)
+}
+
+/// What a run needs before it is known what will be asked of its report.
+pub(super) struct Prepared {
+    pub(super) args: ScanArgs,
+    pub(super) rules: Arc<RuleSet>,
+    pub(super) fingerprinter: Fingerprinter,
+}
+
+/// What a run gave.
+pub(super) struct Executed {
+    pub(super) report: Report,
+    pub(super) exit: Exit,
+}
+
+impl Prepared {
+    pub(super) fn new(mut args: ScanArgs, messages: &Messages) -> anyhow::Result<Self> {
+        config::apply(&mut args)?;
+        if args.format.is_empty() {
+            args.format.push("human".to_owned());
+        }
+        Ok(Self {
+            rules: Arc::new(chosen(load_rules(&args.rules)?, args.slow_rules, messages)),
+            fingerprinter: fingerprinter(args.fingerprint_key_file.as_deref())?,
+            args,
+        })
+    }
+}
+
+/// Scans, judges and writes the reports.
+pub(super) fn execute(
+    prepared: Prepared,
+    gating: Gating,
+    output: &OutputArgs,
+    messages: &Messages,
+) -> anyhow::Result<Executed> {
+    let Prepared {
+        args,
+        rules,
+        fingerprinter,
+    } = prepared;
     let policy = policy(&args, &rules)?;
     let reveal = if args.show_secrets {
         Reveal::Plain
@@ -59,7 +102,7 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
     for setting in &args.limit {
         limits.set(setting);
     }
-    let options = open_options(&args, &limits, &interrupt)?;
+    let options = open_options(&args, gating.other_images(), &limits, &interrupt)?;
     interrupt.watch_signals().context("cannot watch for signals")?;
     if let Some(limit) = args.timeout {
         interrupt
@@ -73,7 +116,8 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
         } else {
             PlatformSelector::Only(args.platform)
         })
-        .fingerprinter(fingerprinter(args.fingerprint_key_file.as_deref())?)
+        .fingerprinter(fingerprinter)
+        .trace_hidden(gating.traces_hidden())
         .cancelled(Arc::clone(&interrupt.cancelled));
     if let Some(jobs) = args.jobs {
         scan = scan.jobs(jobs);
@@ -82,22 +126,26 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
     if let Some(bars) = &bars {
         scan = scan.watch(Arc::clone(bars) as _);
     }
-    let targets = args
-        .targets
-        .iter()
-        .map(|target| Target {
-            name: source::printable(target),
-            repository: args.repository.clone(),
-            opened: open(target, &options, messages),
-        })
-        .collect();
-    let report = scan.run(targets);
+    let target = |target: &String| Target {
+        name: source::printable(target),
+        repository: args.repository.clone(),
+        opened: open(target, &options, messages),
+    };
+    // The earlier image, if there is one, is a report of its own.
+    let groups = [
+        Some(&args.targets[..]),
+        gating.earlier().map(std::slice::from_ref),
+    ];
+    let groups = groups.into_iter().flatten();
+    let mut reports = scan
+        .run_each(groups.map(|targets| targets.iter().map(target).collect()))?
+        .into_iter();
     if let Some(bars) = &bars {
         bars.finish();
     }
-    let mut report = report?;
+    let mut report = reports.next().expect("a report for each group");
     let located = dockerfile::locate(&mut report, &known);
-    let (report, verdict) = policy.judge(report);
+    let (report, verdict) = gating.judge(&policy, report, reports.next(), &options, messages);
     tell_failures(&report, messages);
     checkout::tell(&report, &known, &located, messages);
     if sinks.iter().any(|(format, _)| format.name == "sarif") && args.category.is_none() {
@@ -140,10 +188,12 @@ pub(super) fn run(mut args: ScanArgs, output: &OutputArgs, messages: &Messages) 
         };
         is_lost |= !uploader.upload(&report, &verdict, settings, messages);
     }
-    if is_lost {
-        return Ok(Exit::Usage);
-    }
-    Ok(exit(&verdict, &interrupt))
+    let exit = if is_lost {
+        Exit::Usage
+    } else {
+        exit(&verdict, &interrupt)
+    };
+    Ok(Executed { report, exit })
 }
 
 /// Opens a target, and says which sources were passed over for it.
@@ -271,8 +321,6 @@ fn policy(args: &ScanArgs, rules: &RuleSet) -> anyhow::Result<Policy> {
 
 /// The formats asked for and where each goes.
 fn sinks(formats: &[String], reveal: Reveal) -> anyhow::Result<Vec<(&'static Format, Output)>> {
-    let default = ["human".to_owned()];
-    let formats = if formats.is_empty() { &default[..] } else { formats };
     let mut to_stdout = 0;
     let mut sinks = Vec::new();
     for text in formats {
@@ -314,9 +362,15 @@ fn sinks(formats: &[String], reveal: Reveal) -> anyhow::Result<Vec<(&'static For
     Ok(sinks)
 }
 
-fn open_options(args: &ScanArgs, limits: &Limits, interrupt: &Interrupt) -> anyhow::Result<OpenOptions> {
+/// `others` are images that are opened besides the targets.
+fn open_options<'a>(
+    args: &'a ScanArgs,
+    others: impl Iterator<Item = &'a String>,
+    limits: &Limits,
+    interrupt: &Interrupt,
+) -> anyhow::Result<OpenOptions> {
     if args.registry.username.is_some() {
-        one_registry(&args.targets)?;
+        one_registry(args.targets.iter().chain(others))?;
     }
     let stdin = args.targets.iter().any(|target| target == "-");
     Ok(OpenOptions {
@@ -333,16 +387,15 @@ fn open_options(args: &ScanArgs, limits: &Limits, interrupt: &Interrupt) -> anyh
 }
 
 /// Refuses targets in several registries: the password would go to all of them.
-fn one_registry(targets: &[String]) -> anyhow::Result<()> {
+fn one_registry<'a>(targets: impl Iterator<Item = &'a String>) -> anyhow::Result<()> {
     let registries: BTreeSet<String> = targets
-        .iter()
         .filter_map(|target| source::registry_of(target))
         .map(|registry| format!("`{}`", crate::text::escape(registry.as_bytes())))
         .collect();
     if registries.len() > 1 {
         let registries: Vec<String> = registries.into_iter().collect();
         bail!(
-            "`--username` is for one registry, and these targets are in {}: {}; scan them one by one, or store the \
+            "`--username` is for one registry, and these images are in {}: {}; scan them one by one, or store the \
              logins with `docker login`",
             registries.len(),
             registries.join(", ")

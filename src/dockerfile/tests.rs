@@ -37,6 +37,8 @@ fn report(layers: &[Digest], history: Vec<History>, provenances: Vec<Provenance>
             image_id: None,
             artifact_type: None,
             created: None,
+            base_claims: Vec::new(),
+            hidden: None,
             layers: layers.collect(),
             build: BuildFacts { history, provenances },
             dockerfile: None,

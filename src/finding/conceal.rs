@@ -21,6 +21,14 @@ impl Report {
                 in_text.text(created_by);
             }
         }
+        for hidden in self
+            .images
+            .iter_mut()
+            .flat_map(|image| &mut image.hidden)
+            .flatten()
+        {
+            in_path.path(&mut hidden.example);
+        }
         for image in &mut self.images {
             let history = image.build.history.iter_mut();
             for text in history.flat_map(|step| [&mut step.created_by, &mut step.comment, &mut step.author]) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -73,6 +74,15 @@ impl Fingerprinter {
             Some(key) => Sealer::keyed(key.clone()),
             None => Sealer::unkeyed(key.to_vec()),
         }
+    }
+
+    /// What tells one key from another without telling the key: 8 hex digits; `None` without a key. Fingerprints that were made
+    /// with different keys cannot be compared.
+    pub fn key_name(&self) -> Option<String> {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(self.key.as_ref()?).expect("HMAC takes keys of any length");
+        mac.update(b"layersift: the name of a fingerprint key");
+        Some(crate::text::hex(&mac.finalize().into_bytes()[..4]))
     }
 
     /// The fingerprint of a secret.

@@ -16,7 +16,7 @@ pub use coverage::{Coverage, Skip, SkipKind, SkipReason};
 pub use dockerfile::{BuildFacts, Certainty, Dockerfile, Instruction, MadeBy, Mapping};
 pub use fingerprint::{Fingerprint, Fingerprinter, Scheme};
 pub use report::{
-    Companion, Counters, EntryFacts, Finding, ImageSummary, LayerSummary, Line, Occurrence, Origin, Report,
-    TargetSummary, Verification,
+    Companion, Counters, EntryFacts, Finding, HiddenFiles, ImageSummary, LayerSummary, Line, Occurrence,
+    Origin, Report, TargetSummary, Verification,
 };
 pub use status::{DeletedBy, MetadataUse, Status};

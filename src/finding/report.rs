@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::oci::{DiffId, Digest, ImageId, Platform};
+use crate::oci::{BaseClaim, DiffId, Digest, ImageId, Platform};
 use crate::rules::{Confidence, Evidence, RuleId, Severity};
 use crate::text::chain::Chain;
 use crate::text::name::Name;
@@ -72,6 +72,10 @@ pub struct ImageSummary {
     pub artifact_type: Option<String>,
     /// When it was made, as it says.
     pub created: Option<String>,
+    /// The images it names as its base. Claims, not proof.
+    pub base_claims: Vec<BaseClaim>,
+    /// The files that no container shows, by their layer and the one that hides them; `None` where nobody asked.
+    pub hidden: Option<Vec<HiddenFiles>>,
     /// Its layers, base first.
     pub layers: Vec<LayerSummary>,
     /// What the image says of how it was built. No report shows it.
@@ -80,6 +84,19 @@ pub struct ImageSummary {
     pub dockerfile: Option<Dockerfile>,
     /// Whether everything of it was read, verified and searched.
     pub complete: bool,
+}
+
+/// Files of one layer that another one deletes or overwrites, or a later member of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HiddenFiles {
+    /// The layer that has them.
+    pub layer: usize,
+    /// The layer that hides them.
+    pub by: usize,
+    /// How many.
+    pub files: u64,
+    /// The path of one of them.
+    pub example: Lossless,
 }
 
 /// One layer of an image.
@@ -129,6 +146,8 @@ pub enum Verification {
 pub struct Finding {
     /// Its name across rebuilds.
     pub fingerprint: Fingerprint,
+    /// The names it had while its rule was called otherwise.
+    pub former_fingerprints: Vec<Fingerprint>,
     /// Which rule.
     pub rule: RuleId,
     /// The rule's title.
@@ -149,6 +168,13 @@ pub struct Finding {
     pub occurrences: Vec<Occurrence>,
     /// Occurrences beyond [`crate::limits::Limits::findings_per_file`], which are counted only.
     pub more_occurrences: u64,
+}
+
+impl Finding {
+    /// Whether this is its name, or was.
+    pub fn is_called(&self, fingerprint: &Fingerprint) -> bool {
+        self.fingerprint == *fingerprint || self.former_fingerprints.contains(fingerprint)
+    }
 }
 
 /// One place where a credential stands.

@@ -61,6 +61,8 @@ struct Open {
 /// Searches one window.
 pub(super) fn examine(cut: &Cut, matcher: &Matcher, scratch: &mut Scratch, limits: &Limits) -> Examined {
     let bytes = cut.buffer.bytes();
+    #[cfg(test)]
+    super::break_down("window", bytes);
     let start = cut.buffer.start();
     let window = Window {
         start,

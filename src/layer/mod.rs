@@ -29,3 +29,13 @@ pub use path_table::{EntryRow, PathTable};
 pub use reader::{Claims, LayerReader, Progress, Silent};
 pub use record::{Carrier, LayerCandidate, LayerRecord, LayerSkip, Severeness};
 pub use whiteout::Mark;
+
+/// Breaks down where `bytes` ask for it, so that tests see what a fault of ours costs. No such thing in a release.
+#[cfg(test)]
+fn break_down(place: &str, bytes: &[u8]) {
+    let asked = format!("break down in {place}");
+    assert!(
+        memchr::memmem::find(bytes, asked.as_bytes()).is_none(),
+        "as the test asked"
+    );
+}

@@ -188,6 +188,10 @@ impl Opening<'_, '_> {
     /// Opens an archive whose own bytes are searched by the caller. *Errors*: those of the source, and whatever ends
     /// the opening of the file.
     fn archive(&self, format: Format, mut source: Source<'_>, chain: &Chain) -> io::Result<()> {
+        #[cfg(test)]
+        if let Source::Whole(bytes) = &source {
+            super::break_down("archive", bytes);
+        }
         if format == Format::Tar {
             return match &mut source {
                 Source::Whole(bytes) => self.tar(bytes, chain),

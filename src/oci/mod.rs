@@ -1,5 +1,6 @@
 //! The documents of image-spec and distribution-spec as typed values. No I/O happens here.
 
+mod base;
 mod buildkit;
 mod config;
 mod descriptor;
@@ -14,6 +15,7 @@ mod provenance;
 mod reference;
 mod saved;
 
+pub use base::{BaseClaim, ClaimedBy, claims};
 pub use buildkit::{BuildStep, Provenance, SourceFile};
 pub use config::{ConfigField, History, ImageConfig};
 pub use descriptor::{Annotations, Descriptor};

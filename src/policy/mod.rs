@@ -1,5 +1,29 @@
 //! From a report to a verdict: which findings count, what was left out, and whether enough was read to judge.
 //! Does not know exit codes; `cli` gives each [`Outcome`] its number.
+//!
+//! A [`Policy`] filters what is shown. A [`Gate`] judges what is left: what the policy [`file`] or a [`baseline`] takes out, what
+//! comes from a proven [`base`], what is new [`since`] an earlier image.
+
+pub mod base;
+pub mod baseline;
+mod date;
+pub mod digests;
+pub mod file;
+mod gate;
+mod ignore;
+mod judgement;
+pub mod since;
+pub mod squash;
+
+pub use base::{NamedBase, NamedBy, ProvedBase};
+pub use baseline::Baseline;
+pub use date::Date;
+pub use file::PolicyFile;
+pub use gate::{Facts, Gate, Treatment};
+pub use ignore::{Ignore, ImageGlob};
+pub use judgement::{Judgement, Reason, ReasonKind, Remark, RemarkKind, Suppressed, SuppressedBy, Weight};
+pub use since::{Changes, Earlier};
+pub use squash::Carrier;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -48,7 +72,7 @@ impl Default for Policy {
 }
 
 /// What a policy says of a report.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Verdict {
     /// The findings that fail it, by their place in [`Report::findings`].
     pub failing: Vec<usize>,
@@ -66,6 +90,20 @@ pub struct Verdict {
     pub min_severity: Severity,
     /// Whether opaque content counted as incomplete.
     pub strict: bool,
+    /// For each finding of the report, in its order: whether it counts, and why.
+    pub judgements: Vec<Judgement>,
+    /// Findings that were ignored or known and are not in the report.
+    pub suppressed: Vec<Suppressed>,
+    /// What there is to say besides, the heaviest first.
+    pub remarks: Vec<Remark>,
+    /// The base images that were proved, by image.
+    pub bases: Vec<ProvedBase>,
+    /// What became of the earlier image's findings, where one was named.
+    pub changes: Option<Changes>,
+    /// The digests that were compared.
+    pub digests: Vec<digests::Compared>,
+    /// Other tags that carry a blob which leaks.
+    pub carriers: Vec<Carrier>,
 }
 
 /// How many findings a filter left out.
@@ -145,6 +183,18 @@ impl Policy {
             min_confidence: self.min_confidence,
             min_severity: self.min_severity,
             strict: self.strict,
+            judgements: (report.findings.iter())
+                .map(|finding| Judgement {
+                    counts: true,
+                    reasons: vec![at_or_above(self, finding)],
+                })
+                .collect(),
+            suppressed: Vec::new(),
+            remarks: Vec::new(),
+            bases: Vec::new(),
+            changes: None,
+            digests: Vec::new(),
+            carriers: Vec::new(),
         };
         (report, verdict)
     }
@@ -185,23 +235,29 @@ impl Policy {
         if self.include.is_empty() && self.exclude.is_empty() {
             return true;
         }
-        let path: &[u8] = match origin {
-            Origin::File { path, .. } | Origin::Layer { path: Some(path), .. } => &path.0,
-            Origin::Layer { region, .. } => region.as_bytes(),
-            Origin::Config { field, .. } | Origin::Manifest { field } | Origin::Attestation { field, .. } => {
-                field.as_bytes()
-            }
-        };
-        let candidate = Candidate::from_bytes(path);
+        let candidate = Candidate::from_bytes(path_of(origin));
         let matches = |globs: &[PathGlob]| globs.iter().any(|glob| glob.0.is_match_candidate(&candidate));
         (self.include.is_empty() || matches(&self.include)) && !matches(&self.exclude)
     }
 }
 
 impl Verdict {
+    /// Adds remarks. One about what could not be read makes the verdict incomplete.
+    pub fn remark(&mut self, remarks: impl IntoIterator<Item = Remark>) {
+        self.remarks.extend(remarks);
+        self.remarks.sort();
+        self.remarks.dedup();
+        self.incomplete |= (self.remarks.iter()).any(|remark| remark.weight == Weight::Incomplete);
+    }
+
     /// The verdict in a word.
     pub fn outcome(&self) -> Outcome {
-        match (self.unresolved, self.incomplete, self.failing.is_empty()) {
+        let fails = (self.remarks.iter()).any(|remark| remark.weight == Weight::Fails);
+        match (
+            self.unresolved,
+            self.incomplete,
+            self.failing.is_empty() && !fails,
+        ) {
             (true, ..) => Outcome::Unresolved,
             (_, true, true) => Outcome::Incomplete,
             (_, true, false) => Outcome::IncompleteWithFindings,
@@ -285,6 +341,18 @@ impl FromStr for StatusName {
 #[derive(Clone, Debug)]
 pub struct PathGlob(GlobMatcher);
 
+impl PathGlob {
+    /// Whether it fits the place of an occurrence.
+    pub fn fits(&self, origin: &Origin) -> bool {
+        self.0.is_match_candidate(&Candidate::from_bytes(path_of(origin)))
+    }
+
+    /// The glob as it is matched.
+    pub fn text(&self) -> &str {
+        self.0.glob().glob()
+    }
+}
+
 /// A text that is no glob.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` is not a path glob", crate::text::escape(self.text.as_bytes()))]
@@ -313,6 +381,37 @@ impl FromStr for PathGlob {
                 text: text.to_owned(),
                 source,
             })
+    }
+}
+
+/// What a path glob is compared with: the path, or of metadata the field.
+fn path_of(origin: &Origin) -> &[u8] {
+    match origin {
+        Origin::File { path, .. } | Origin::Layer { path: Some(path), .. } => &path.0,
+        Origin::Layer { region, .. } => region.as_bytes(),
+        Origin::Config { field, .. } | Origin::Manifest { field } | Origin::Attestation { field, .. } => {
+            field.as_bytes()
+        }
+    }
+}
+
+/// The first place of a finding, escaped.
+fn place_of(finding: &Finding) -> String {
+    let first = finding.occurrences.first();
+    first.map_or_else(String::new, |occurrence| {
+        let path = path_of(&occurrence.origin);
+        format!("{}{}", crate::text::escape(path), occurrence.within)
+    })
+}
+
+/// Why a finding that no filter left out counts.
+fn at_or_above(policy: &Policy, finding: &Finding) -> Reason {
+    Reason {
+        kind: ReasonKind::Thresholds,
+        text: format!(
+            "{} severity and {} confidence are at or above {} and {}",
+            finding.severity, finding.confidence, policy.min_severity, policy.min_confidence
+        ),
     }
 }
 

@@ -17,7 +17,7 @@ use super::{Reporter, Sink};
 #[derive(Clone, Copy, Debug)]
 pub struct Json;
 
-/// The report as records, one per line: `header`, `target`, `image`, `finding`, `skip`, and `summary` last. A file
+/// The report as records, one per line: `header`, `target`, `image`, `finding`, `suppressed`, `skip`, and `summary` last. A file
 /// without its summary was cut.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonLines;
@@ -133,6 +133,7 @@ enum Record {
     Finding(wire::Finding),
     Skip(wire::Skip),
     Summary(Summary),
+    Suppressed(wire::Suppressed),
     /// A kind of record that a later version added.
     #[serde(other)]
     Other,
@@ -172,6 +173,7 @@ fn records(report: wire::Report) -> Vec<Record> {
     records.extend(report.targets.into_iter().map(Record::Target));
     records.extend(report.images.into_iter().map(Record::Image));
     records.extend(report.findings.into_iter().map(Record::Finding));
+    records.extend(report.suppressed.into_iter().map(Record::Suppressed));
     records.extend(report.coverage.skips.into_iter().map(Record::Skip));
     records.push(Record::Summary(Summary {
         verdict: report.verdict,
@@ -191,6 +193,7 @@ fn read_lines(bytes: &[u8]) -> Result<wire::Report, ReadError> {
     let mut header = None;
     let mut summary = None;
     let (mut targets, mut images, mut findings, mut skips) = (vec![], vec![], vec![], vec![]);
+    let mut suppressed = Vec::new();
     let mut lines = bytes.split(|byte| *byte == b'\n').enumerate().peekable();
     while let Some((index, line)) = lines.next() {
         if line.is_empty() {
@@ -203,6 +206,7 @@ fn read_lines(bytes: &[u8]) -> Result<wire::Report, ReadError> {
             Ok(Record::Finding(record)) => findings.push(record),
             Ok(Record::Skip(record)) => skips.push(record),
             Ok(Record::Summary(record)) => summary = Some(record),
+            Ok(Record::Suppressed(record)) => suppressed.push(record),
             Ok(Record::Other) => {}
             // The line at which the writer was stopped.
             Err(error) if lines.peek().is_none() && error.is_eof() => {}
@@ -224,6 +228,7 @@ fn read_lines(bytes: &[u8]) -> Result<wire::Report, ReadError> {
         targets,
         images,
         findings,
+        suppressed,
         coverage: wire::Coverage {
             seen_bytes: summary.coverage.seen_bytes,
             scanned_bytes: summary.coverage.scanned_bytes,
@@ -258,6 +263,11 @@ fn cut_summary(findings: &[wire::Finding]) -> Summary {
             min_severity: policy.min_severity,
             left_out: Vec::new(),
             occurrences_left_out: 0,
+            remarks: Vec::new(),
+            bases: Vec::new(),
+            changes: None,
+            digests: Vec::new(),
+            carriers: Vec::new(),
         },
         coverage: Totals::default(),
         counters: wire::Counters::default(),

@@ -5,7 +5,11 @@
 //! promise to whoever reads reports. Within version 1, fields are only added. Secrets are redacted unless the
 //! report was written with [`Reveal::Plain`]; paths and values keep their bytes.
 
+mod gate;
+
 use serde::{Deserialize, Serialize};
+
+pub use gate::{Base, Carrier, Changes, Compared, Gone, Judgement, Reason, Remark, Suppressed, SuppressedBy};
 
 use crate::finding::{self, DeletedBy, Fingerprint, MetadataUse, Reveal, Scheme, SkipKind};
 use crate::oci::{DiffId, Digest, ImageId, Platform};
@@ -33,6 +37,9 @@ pub struct Report {
     pub images: Vec<Image>,
     /// The findings that the filters left, most severe first.
     pub findings: Vec<Finding>,
+    /// Findings that were ignored or known; they are not among the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suppressed: Vec<Suppressed>,
     /// The ledger.
     pub coverage: Coverage,
     /// Counts.
@@ -81,6 +88,21 @@ pub struct Verdict {
     pub left_out: Vec<LeftOut>,
     /// Occurrences left out of findings that stayed.
     pub occurrences_left_out: u64,
+    /// What the policy has to say besides, the heaviest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<Remark>,
+    /// Base images that were proved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bases: Vec<Base>,
+    /// What became of the earlier image's findings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Changes>,
+    /// The digests that were compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub digests: Vec<Compared>,
+    /// Other tags that carry a blob which leaks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carriers: Vec<Carrier>,
 }
 
 /// How many findings a filter left out.
@@ -285,6 +307,9 @@ pub struct Finding {
     pub occurrences: Vec<Occurrence>,
     /// Places that are counted only.
     pub more_occurrences: u64,
+    /// Whether it counts, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judgement: Option<Judgement>,
 }
 
 /// Whether a credential still works. layersift never asks; the field is for whoever does.
@@ -675,13 +700,25 @@ impl Report {
                     })
                     .collect(),
                 occurrences_left_out: verdict.occurrences_left_out,
+                remarks: verdict.remarks.iter().map(Remark::from).collect(),
+                bases: verdict.bases.iter().map(Base::from).collect(),
+                changes: (verdict.changes.as_ref()).map(|changes| Changes::new(changes, &verdict.judgements)),
+                digests: verdict.digests.iter().map(Compared::from).collect(),
+                carriers: verdict.carriers.iter().map(Carrier::from).collect(),
             },
             targets: report.targets.iter().map(Target::from).collect(),
             images: report.images.iter().map(Image::from).collect(),
             findings: report
                 .findings
                 .iter()
-                .map(|finding| Finding::new(finding, &report.images, reveal))
+                .enumerate()
+                .map(|(index, finding)| Finding {
+                    judgement: verdict.judgements.get(index).map(Judgement::from),
+                    ..Finding::new(finding, &report.images, reveal)
+                })
+                .collect(),
+            suppressed: (verdict.suppressed.iter())
+                .map(|suppressed| Suppressed::new(suppressed, &report.images, reveal))
                 .collect(),
             coverage: Coverage::from(&report.coverage),
             counters: Counters {
@@ -699,7 +736,11 @@ impl Report {
     /// Takes the plain secrets out.
     pub fn redact(&mut self) {
         self.secrets = Disclosure::Redacted;
-        for finding in &mut self.findings {
+        let suppressed = self
+            .suppressed
+            .iter_mut()
+            .map(|suppressed| &mut suppressed.finding);
+        for finding in self.findings.iter_mut().chain(suppressed) {
             finding.secret.plain = None;
             let companions = finding.occurrences.iter_mut().flat_map(|o| &mut o.companions);
             companions.for_each(|companion| companion.secret.plain = None);
@@ -804,6 +845,7 @@ impl Finding {
                 })
                 .collect(),
             more_occurrences: finding.more_occurrences,
+            judgement: None,
         }
     }
 }

@@ -1,18 +1,19 @@
 //! From records to a report: the life of each occurrence, one finding for each credential, the ledger.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::finding::{
-    BuildFacts, Counters, Coverage, EntryFacts, Finding, Fingerprint, ImageSummary, LayerSummary, Occurrence,
-    Origin, Report, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
+    BuildFacts, Counters, Coverage, EntryFacts, Finding, Fingerprint, HiddenFiles, ImageSummary,
+    LayerSummary, Occurrence, Origin, Report, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
 };
 use crate::layer::owner::ContentDigest;
-use crate::layer::{LayerRecord, Severeness, TextReader};
-use crate::oci::{BlobKey, Image, Layer, Provenance, Reference};
+use crate::layer::{LayerRecord, LayerSkip, Severeness, TextReader};
+use crate::oci::{self, BlobKey, Image, Layer, Provenance, Reference};
 use crate::resolve;
-use crate::rules::{Confidence, Evidence, Rule, SecretKind, Severity};
+use crate::rules::{Confidence, Evidence, Rule, RuleId, SecretKind, Severity};
 use crate::source::SourceError;
+use crate::tar::EntryKind;
 use crate::text::{self, Lossless};
 
 use super::Scan;
@@ -74,6 +75,12 @@ impl<'s> Assembler<'s> {
             hint: error.hint(),
             not_chosen: Vec::new(),
         });
+    }
+
+    /// Notes a target that an internal error ended. What of it was added before stays.
+    pub(super) fn panicked(&mut self, name: &str) {
+        let detail = "an internal error ended the reading of this target".to_owned();
+        self.skip(SkipKind::Incomplete, "panic", name.to_owned(), None, detail, None);
     }
 
     /// Adds everything a target gave.
@@ -174,6 +181,13 @@ impl<'s> Assembler<'s> {
             image_id: image.image_id.clone(),
             artifact_type: image.artifact_type.clone(),
             created: image.config.created.clone(),
+            base_claims: oci::claims(
+                image,
+                (image.attestations.iter())
+                    .filter_map(|attestation| gathered.attestations.get(&attestation.blob))
+                    .map(Vec::as_slice),
+            ),
+            hidden: self.scan.traces_hidden.then(|| hidden(&records)),
             layers: summaries,
             build: BuildFacts {
                 history: image.config.history.clone(),
@@ -298,14 +312,7 @@ impl<'s> Assembler<'s> {
         summary.entries = record.framing.entries;
         summary.verification = self.verify(image, layer, record, &place);
         for skip in &record.skips {
-            self.skip(
-                kind(skip.severeness),
-                skip.reason,
-                place.clone(),
-                skip.bytes,
-                skip.detail.clone(),
-                Some(image),
-            );
+            self.skip_of(skip, &place, image);
         }
         // A digest is the same blob everywhere, a member's name is one in its own archive only.
         let blob = match &layer.blob {
@@ -408,15 +415,15 @@ impl<'s> Assembler<'s> {
         self.coverage.scanned_bytes += searched.bytes - searched.lost_bytes;
         self.coverage.skipped_bytes += searched.lost_bytes;
         for (place, skip) in &searched.skips {
-            self.skip(
-                kind(skip.severeness),
-                skip.reason,
-                place.clone(),
-                skip.bytes,
-                skip.detail.clone(),
-                Some(image),
-            );
+            self.skip_of(skip, place, image);
         }
+    }
+
+    /// Notes what the reading of a layer or a text passed over.
+    fn skip_of(&mut self, skip: &LayerSkip, place: &str, image: usize) {
+        let (bytes, detail) = (skip.bytes, skip.detail.clone());
+        let kind = kind(skip.severeness);
+        self.skip(kind, skip.reason, place.to_owned(), bytes, detail, Some(image));
     }
 
     fn skip(
@@ -536,17 +543,57 @@ impl<'s> Assembler<'s> {
                     .and_modify(|number| *number += 1)
                     .or_insert(1);
                 let place = format!("{place}#{number}");
-                finding.fingerprint = self.scan.fingerprinter.fingerprint(
-                    &finding.rule,
-                    &finding.repository,
-                    draft.kind,
-                    &finding.secret,
-                    &place,
-                );
+                let named = |rule: &RuleId| {
+                    let secret = &finding.secret;
+                    let fingerprinter = &self.scan.fingerprinter;
+                    fingerprinter.fingerprint(rule, &finding.repository, draft.kind, secret, &place)
+                };
+                let former = draft.rule.formerly.iter().map(named).collect();
+                finding.fingerprint = named(&finding.rule);
+                finding.former_fingerprints = former;
                 finding
             })
             .collect()
     }
+}
+
+/// The files of an image that no container shows, by their layer and the one that hides them.
+fn hidden(records: &[Option<&Arc<LayerRecord>>]) -> Vec<HiddenFiles> {
+    let tables: Vec<_> = records
+        .iter()
+        .map(|record| record.map(|record| &record.paths))
+        .collect();
+    let mut files: Vec<resolve::Member> = Vec::new();
+    for (index, table) in tables.iter().enumerate() {
+        let Some(table) = table else { continue };
+        let mut rows = table.rows();
+        loop {
+            let number = rows.number();
+            let Some(row) = rows.read() else { break };
+            if row.kind == EntryKind::File && row.is_shown() {
+                files.push((index, number));
+            }
+        }
+    }
+    let mut hidden: BTreeMap<(usize, usize), (u64, resolve::Member)> = BTreeMap::new();
+    for (file, status) in files.iter().zip(resolve::statuses(&tables, &files)) {
+        if let Some(by) = status.hidden_by() {
+            hidden.entry((file.0 + 1, by)).or_insert((0, *file)).0 += 1;
+        }
+    }
+    let path = |(layer, number): resolve::Member| -> Lossless {
+        let row = tables[layer].and_then(|table| table.row(number));
+        row.expect("a member of the table").path.as_ref().into()
+    };
+    let hidden = hidden.into_iter();
+    hidden
+        .map(|((layer, by), (files, example))| HiddenFiles {
+            layer,
+            by,
+            files,
+            example: path(example),
+        })
+        .collect()
 }
 
 fn kind(severeness: Severeness) -> SkipKind {
@@ -629,6 +676,7 @@ fn draft(rule: &Rule, repository: String, secret: Secret, credential: Credential
         number: credential.number,
         finding: Finding {
             fingerprint: Fingerprint(String::new()),
+            former_fingerprints: Vec::new(),
             rule: rule.id.clone(),
             title: rule.title.clone(),
             severity: severity(rule, &evidence),

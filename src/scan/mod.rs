@@ -14,6 +14,7 @@ mod pairs;
 pub mod stored;
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -34,6 +35,7 @@ pub struct Scan {
     platforms: PlatformSelector,
     fingerprinter: Fingerprinter,
     sealer: Option<Sealer>,
+    traces_hidden: bool,
     cancelled: Arc<AtomicBool>,
     watch: Arc<dyn Watch>,
 }
@@ -88,6 +90,7 @@ impl Scan {
             platforms: PlatformSelector::All,
             fingerprinter: Fingerprinter::unkeyed(),
             sealer: None,
+            traces_hidden: false,
             cancelled: Arc::default(),
             watch: Arc::new(crate::layer::Silent),
         }
@@ -121,6 +124,13 @@ impl Scan {
     /// ones. The report cannot show secrets then; all else in it is the same. `sealer` is one of the fingerprinter's.
     pub fn sealer(mut self, sealer: Sealer) -> Self {
         self.sealer = Some(sealer);
+        self
+    }
+
+    /// Finds out of every file whether a container shows it ([`ImageSummary::hidden`](crate::finding::ImageSummary::hidden)).
+    /// *Cost*: a few look-ups and some hundred bytes for each file of the image.
+    pub fn trace_hidden(mut self, traces: bool) -> Self {
+        self.traces_hidden = traces;
         self
     }
 
@@ -160,16 +170,38 @@ impl Scan {
         self.matcher.rules()
     }
 
-    /// Scans all targets. What goes wrong with a target or a layer is in the report; what was found before is kept.
+    /// Scans all targets. What goes wrong with a target or a layer is in the report, a panic included; what was found
+    /// before is kept.
     ///
     /// *Errors*: only where no thread can be started. *Cost*: each distinct blob is read once, whatever the number of
     /// images, platforms and targets that have it.
     pub fn run(&self, targets: Vec<Target>) -> Result<Report, ScanError> {
+        let mut reports = self.run_each([targets])?;
+        Ok(reports.pop().expect("a report for each group"))
+    }
+
+    /// Scans several groups of targets, with a report for each. A blob that several groups have is read once, and counts in
+    /// each of their reports.
+    ///
+    /// *Errors* and *cost*: as for [`run`](Self::run).
+    pub fn run_each(&self, groups: impl IntoIterator<Item = Vec<Target>>) -> Result<Vec<Report>, ScanError> {
         let pool = self.pool()?;
         let budget = Budget::new(self.limits.in_flight_bytes);
         let reader = LayerReader::new(&self.matcher, &self.limits, &budget, &pool, &self.cancelled);
         // Records of blobs whose digest was verified, shared by all targets.
         let mut known: HashMap<Digest, Arc<LayerRecord>> = HashMap::new();
+        let groups = groups.into_iter();
+        Ok(groups
+            .map(|targets| self.run_group(targets, &reader, &mut known))
+            .collect())
+    }
+
+    fn run_group(
+        &self,
+        targets: Vec<Target>,
+        reader: &LayerReader<'_>,
+        known: &mut HashMap<Digest, Arc<LayerRecord>>,
+    ) -> Report {
         let mut assembler = assemble::Assembler::new(self);
         for target in targets {
             self.watch.target(&target.name);
@@ -180,16 +212,23 @@ impl Scan {
                     continue;
                 }
             };
-            let gathered = match opened.access {
-                Access::Random(source) => self.gather(&*source, &reader, &mut known),
-                Access::Stream(mut stream) => self.gather_stream(&mut *stream, &reader),
-            };
-            match gathered {
-                Ok(gathered) => assembler.add(&target.name, target.repository, opened.kind, &gathered),
-                Err(error) => assembler.failed(&target.name, target.repository, opened.kind, &error),
+            let kind = opened.kind;
+            let repository = target.repository.clone();
+            // A panic in one target is an error of ours, and no reason to lose the others.
+            let added = catch_unwind(AssertUnwindSafe(|| {
+                let gathered = match opened.access {
+                    Access::Random(source) => self.gather(&*source, reader, known),
+                    Access::Stream(mut stream) => self.gather_stream(&mut *stream, reader),
+                };
+                gathered.map(|gathered| assembler.add(&target.name, repository, kind, &gathered))
+            }));
+            match added {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => assembler.failed(&target.name, target.repository, kind, &error),
+                Err(_) => assembler.panicked(&target.name),
             }
         }
-        Ok(assembler.finish(self.cancelled.load(Ordering::Relaxed)))
+        assembler.finish(self.cancelled.load(Ordering::Relaxed))
     }
 }
 

@@ -229,11 +229,6 @@ impl Journal {
         })
     }
 
-    /// Notes that a repository is not there any more.
-    pub(super) fn repository_gone(&mut self, repository: i64) -> Result<()> {
-        self.write(|save, sweep, _| close_repository(save, repository, sweep))
-    }
-
     /// The number of a repository, if its tags are still to be read in this sweep.
     pub(super) fn unlisted(&self, host: &str, name: &str) -> Result<Option<i64>> {
         self.ask(|connection, sweep, _| {
@@ -271,7 +266,7 @@ impl Journal {
         })
     }
 
-    /// Closes the list of a repository: what its tags point at now, and which are gone, as `listed` has them all.
+    /// Makes intervals of what the tags of a repository point at now. Those that `listed` lacks are gone.
     pub(super) fn repository(
         &mut self,
         repository: i64,
@@ -326,10 +321,6 @@ impl Journal {
                 "DELETE FROM tag_seen WHERE sweep_id = ?1 AND repository_id = ?2",
                 params![sweep, repository],
             )?;
-            save.execute(
-                "INSERT OR IGNORE INTO repo_progress(sweep_id, repository_id) VALUES(?1, ?2)",
-                params![sweep, repository],
-            )?;
             Ok(())
         })
     }
@@ -347,11 +338,11 @@ impl Journal {
         })
     }
 
-    /// Forgets that a repository was listed: not all of it could be had.
-    pub(super) fn unlist(&mut self, repository: i64) -> Result<()> {
+    /// Notes that all that a repository has is known in this sweep.
+    pub(super) fn listed(&mut self, repository: i64) -> Result<()> {
         self.write(|save, sweep, _| {
             save.execute(
-                "DELETE FROM repo_progress WHERE sweep_id = ?1 AND repository_id = ?2",
+                "INSERT OR IGNORE INTO repo_progress(sweep_id, repository_id) VALUES(?1, ?2)",
                 params![sweep, repository],
             )?;
             Ok(())

@@ -139,6 +139,16 @@ pub struct Summary {
     pub problems: u64,
 }
 
+/// Why a repository is swept.
+enum Asked {
+    /// Some of its images were named.
+    Images(BTreeSet<String>),
+    /// Its registry listed it.
+    Listed,
+    /// It was named itself.
+    Named,
+}
+
 /// One registry, for as long as the sweep runs.
 struct Site {
     driver: Box<dyn Driver>,
@@ -319,7 +329,7 @@ impl Run<'_> {
 
     /// Reads all lists: repositories, their tags, what these point at.
     fn lists(&self) -> Result<(), SweepError> {
-        let mut wanted: BTreeMap<(String, String), Option<BTreeSet<String>>> = BTreeMap::new();
+        let mut wanted: BTreeMap<(String, String), Asked> = BTreeMap::new();
         for scope in &self.sweep.scopes {
             if self.is_over() {
                 return Ok(());
@@ -340,8 +350,8 @@ impl Run<'_> {
                     )?;
                     let of_repository = wanted
                         .entry((host, repository.clone()))
-                        .or_insert_with(|| Some(BTreeSet::new()));
-                    if let Some(references) = of_repository {
+                        .or_insert_with(|| Asked::Images(BTreeSet::new()));
+                    if let Asked::Images(references) = of_repository {
                         references.insert(reference.clone());
                     }
                 }
@@ -364,7 +374,7 @@ impl Run<'_> {
                         .repositories(&host, site.driver.kind(), &names, whole)?;
                     names.retain(|name| self.sweep.choice.wants_repository(name));
                     for name in names {
-                        wanted.insert((host.clone(), name), None);
+                        wanted.entry((host.clone(), name)).or_insert(Asked::Listed);
                     }
                 }
                 Scope::Repository { repository, .. } => {
@@ -374,14 +384,14 @@ impl Run<'_> {
                         std::slice::from_ref(repository),
                         None,
                     )?;
-                    wanted.insert((host, repository.clone()), None);
+                    wanted.insert((host, repository.clone()), Asked::Named);
                 }
             }
         }
         let repositories: Vec<_> = wanted.into_iter().collect();
         let done = AtomicU64::new(0);
-        self.each(&repositories, |((host, name), references)| {
-            self.repository(host, name, references.as_ref())?;
+        self.each(&repositories, |((host, name), asked)| {
+            self.repository(host, name, asked)?;
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             self.tell.step(Stage::Lists, done, repositories.len() as u64);
             Ok(())
@@ -390,12 +400,7 @@ impl Run<'_> {
     }
 
     /// Reads the tags of one repository, or looks for some of them only.
-    fn repository(
-        &self,
-        host: &str,
-        name: &str,
-        references: Option<&BTreeSet<String>>,
-    ) -> Result<(), StateError> {
+    fn repository(&self, host: &str, name: &str, asked: &Asked) -> Result<(), StateError> {
         let Some(repository) = self.journal().unlisted(host, name)? else {
             return Ok(());
         };
@@ -405,16 +410,18 @@ impl Run<'_> {
             Ok(source) => source,
             Err(error) => return self.failed(&what, &error),
         };
-        if let Some(references) = references {
-            return self.images_of(&what, repository, &source, references);
-        }
+        let is_named = match asked {
+            Asked::Images(references) => return self.images_of(&what, repository, &source, references),
+            Asked::Listed => false,
+            Asked::Named => true,
+        };
         let contents = match site.driver.contents(name, &site.options) {
             Ok(contents) => contents,
             Err(error) => return self.failed(&what, &error),
         };
         let Contents {
             tags,
-            mut untagged,
+            untagged,
             invalid,
             failure,
         } = contents;
@@ -422,52 +429,61 @@ impl Run<'_> {
             let why = format!("{invalid} names that no image can be asked for by");
             self.problem(&format!("tags of {what}"), "invalid-names", &why)?;
         }
-        // What is listed is read; what is not listed is not taken for deleted.
-        if let Some(error) = failure {
-            if matches!(error, SourceError::NotFound { .. }) && tags.is_empty() {
-                self.journal().repository_gone(repository)?;
-            }
-            self.failed(&what, &error)?;
-            if tags.is_empty() {
-                return Ok(());
-            }
-            let names: Vec<String> = tags.iter().map(|tag| tag.name.clone()).collect();
-            let known = tags
-                .into_iter()
-                .filter_map(|tag| Some((tag.name, tag.digest?)))
-                .collect();
-            self.digests(&what, repository, &source, &names, known)?;
-            return Ok(());
-        }
         let names: Vec<String> = tags.iter().map(|tag| tag.name.clone()).collect();
         let known: HashMap<String, Digest> = tags
             .into_iter()
             .filter_map(|tag| Some((tag.name, tag.digest?)))
             .collect();
-        let mut listed: HashSet<String> = names.iter().cloned().collect();
-        match self.digests(&what, repository, &source, &names, known)? {
-            None => return Ok(()),
-            Some(vanished) => vanished.iter().for_each(|tag| {
-                listed.remove(tag);
-            }),
+        let is_whole = match failure {
+            None => true,
+            // Registries say so of a repository whose tags were all deleted. Its manifests may still be there.
+            Some(SourceError::NotFound { .. }) if names.is_empty() && !is_named => true,
+            Some(error) => {
+                self.failed(&what, &error)?;
+                false
+            }
+        };
+        let Some(vanished) = self.digests(&what, repository, &source, &names, known)? else {
+            return Ok(());
+        };
+        if !is_whole {
+            // What is listed is read; what is not listed is not taken for deleted.
+            let mut journal = self.journal();
+            let all = journal.live_tags(repository)?;
+            return journal.repository(repository, &all, &untagged);
         }
-        if self.sweep.recheck {
-            let past = self.journal().past(repository)?;
-            untagged.retain(|digest| !past.iter().any(|(_, known)| *known == digest.to_string()));
+        let listed = names.into_iter().filter(|tag| !vanished.contains(tag)).collect();
+        self.journal().repository(repository, &listed, &untagged)?;
+        if self.sweep.recheck && !self.recheck(&what, repository, &source)? {
+            return Ok(());
+        }
+        self.journal().listed(repository)
+    }
+
+    /// Asks for the manifests that no tag leads to any more, and says whether the sweep goes on.
+    fn recheck(&self, what: &str, repository: i64, source: &RegistrySource) -> Result<bool, StateError> {
+        let mut asked = HashSet::new();
+        // With an index goes what it lists, which is then asked for itself.
+        for _ in 0..=self.sweep.limits.index_depth {
+            let mut past = self.journal().past(repository)?;
+            past.retain(|(manifest, _)| asked.insert(*manifest));
+            if past.is_empty() {
+                break;
+            }
             for (manifest, digest) in past {
                 if self.is_over() {
-                    return Ok(());
+                    return Ok(false);
                 }
                 match source.digest_of(&digest) {
                     Ok(_) => self.journal().still_there(repository, manifest, true)?,
                     Err(SourceError::NotFound { .. }) => {
-                        self.journal().still_there(repository, manifest, false)?
+                        self.journal().still_there(repository, manifest, false)?;
                     }
                     Err(error) => self.failed(&format!("{what}@{digest}"), &error)?,
                 }
             }
         }
-        self.journal().repository(repository, &listed, &untagged)
+        Ok(true)
     }
 
     /// Asks what the wanted tags point at, and writes it down. Gives the tags that vanished meanwhile; nothing where the
@@ -558,10 +574,10 @@ impl Run<'_> {
         // The other tags of the repository were not asked for: nothing is known of them.
         let listed = journal.live_tags(repository)?;
         journal.repository(repository, &listed, &untagged)?;
-        if !is_whole {
-            journal.unlist(repository)?;
+        match is_whole {
+            true => journal.listed(repository),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// A repository as a source, kept for the next time.

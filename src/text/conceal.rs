@@ -14,6 +14,14 @@ pub const LEAST_IN_TEXT: usize = 6;
 /// the leak.
 pub const LEAST_IN_PATH: usize = 16;
 
+/// Whether a text holds a secret. One of which nothing is known but its hash is looked for as [`Concealer`] does.
+pub fn stands_in(secret: &Secret, text: &[u8]) -> bool {
+    match secret.known() {
+        Some(bytes) => memchr::memmem::find(text, bytes).is_some(),
+        None => Concealer::new([secret], 0).concealed(text).is_some(),
+    }
+}
+
 /// Finds secrets in texts, whether their bytes are known or not.
 pub struct Concealer {
     /// Those whose text is known, and what stands for each.

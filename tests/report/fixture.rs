@@ -182,6 +182,8 @@ fn image(platform: &str) -> ImageSummary {
         image_id: Some(ImageId(Digest::of(format!("{platform} config").as_bytes()))),
         artifact_type: None,
         created: Some("2026-01-31T10:04:11Z".to_owned()),
+        base_claims: Vec::new(),
+        hidden: None,
         layers: steps
             .iter()
             .enumerate()
@@ -370,6 +372,7 @@ pub(crate) fn finding(
             &Secret::new(secret.to_vec()),
             "",
         ),
+        former_fingerprints: Vec::new(),
         rule,
         title: title.to_owned(),
         severity,

@@ -171,7 +171,7 @@ fn rpm(payload: &[u8]) -> Vec<u8> {
 }
 
 /// Opens an input from memory and as a stream that arrives in pieces.
-fn opened(format: Format, bytes: &[u8]) {
+pub(super) fn opened(format: Format, bytes: &[u8]) {
     let whole = Opened::of(format, Source::Whole(bytes), bytes.len());
     if !format.is_sequential() {
         return;

@@ -5,6 +5,7 @@
 
 mod archive;
 mod decode;
+mod dockerfile;
 mod documents;
 mod engine;
 mod layer;
@@ -12,6 +13,7 @@ mod owner;
 mod registry;
 mod report;
 mod rules;
+mod stored;
 mod tar;
 mod text;
 
@@ -47,6 +49,12 @@ pub const TARGETS: &[Target] = &[
     archive::CPIO,
     archive::AR,
     archive::RPM,
+    stored::GIT_PACK,
+    stored::GIT_OBJECT,
+    stored::SQLITE,
+    stored::SEVEN_ZIP,
+    stored::PYC,
+    stored::KEY_STORE,
     decode::XZ,
     decode::BZIP2,
     report::PLANTED,
@@ -55,6 +63,7 @@ pub const TARGETS: &[Target] = &[
     documents::SAVED,
     engine::CHECKS,
     owner::DATABASES,
+    dockerfile::DOCKERFILE,
     documents::REFERENCE,
     registry::CHALLENGE,
     registry::HEADERS,

@@ -127,7 +127,7 @@ fn settings() -> Settings<'static> {
 }
 
 /// The report on an archive that comes through a pipe.
-fn scanned(archive: &[u8]) -> Report {
+pub(super) fn scanned(archive: &[u8]) -> Report {
     opened(ArchiveStream::open(
         Box::new(Cursor::new(archive.to_vec())),
         "stdin",

@@ -271,3 +271,82 @@ fn what_stands_between_the_members_of_a_tar_archive_is_told_of_the_archive() {
     assert_eq!(places(&record), [("a.tgz!(gzip)".to_owned(), 600)]);
     assert_eq!(record.candidates[0].location.line, 0);
 }
+
+/// A zip archive of stored members.
+fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for (name, content) in members {
+        let sizes = [0, content.len() as u32, content.len() as u32]
+            .map(u32::to_le_bytes)
+            .concat();
+        let common = [
+            &[20, 0, 0, 0, 0, 0, 0, 0, 0, 0][..],
+            &sizes,
+            &[name.len() as u8, 0, 0, 0],
+        ]
+        .concat();
+        directory.extend([&b"PK\x01\x02\x14\x00"[..], &common, &[0; 10]].concat());
+        directory.extend((bytes.len() as u32).to_le_bytes());
+        directory.extend(name.as_bytes());
+        bytes.extend([&b"PK\x03\x04"[..], &common, name.as_bytes(), content].concat());
+    }
+    let ends = [directory.len() as u32, bytes.len() as u32]
+        .map(u32::to_le_bytes)
+        .concat();
+    let count = members.len() as u8;
+    bytes.extend(directory);
+    bytes.extend([&b"PK\x05\x06\0\0\0\0"[..], &[count, 0, count, 0], &ends, &[0, 0]].concat());
+    bytes
+}
+
+#[test]
+fn a_fault_of_ours_costs_what_it_happens_in_and_is_told() {
+    let secret = |number| format!("key = {}\n", token(number)).into_bytes();
+    let innermost = zip(&[("note", b"break down in archive"), ("lost", &secret(1))]);
+    let outer = zip(&[
+        ("before", &secret(2)),
+        ("inner.gz", &gzip(&innermost)),
+        ("behind", &secret(3)),
+    ]);
+    let files = [
+        ("first".to_owned(), secret(4)),
+        // Deflated, so that only what is inside asks for it.
+        ("app.jar.gz".to_owned(), gzip(&outer)),
+        ("last".to_owned(), secret(5)),
+    ];
+    let record = read(&tar(&files), &Limits::default(), 2);
+    let found: Vec<String> = places(&record).into_iter().map(|(place, _)| place).collect();
+    for place in ["first", "/before", "/behind", "last"] {
+        assert!(
+            found.iter().any(|found| found.ends_with(place)),
+            "{place}: {found:?}"
+        );
+    }
+    assert!(!found.iter().any(|found| found.ends_with("lost")), "{found:?}");
+    let told =
+        |skip: &crate::layer::LayerSkip| skip.reason == "panic" && skip.severeness == Severeness::Incomplete;
+    assert!(record.skips.iter().any(told), "{:?}", record.skips);
+}
+
+#[test]
+fn a_fault_in_a_window_costs_that_window_and_is_told() {
+    let secret = |number| format!("key = {}\n", token(number)).into_bytes();
+    let files = [
+        ("first".to_owned(), secret(1)),
+        ("far".to_owned(), vec![b'\n'; 12 * 1024 * 1024]),
+        ("fault".to_owned(), b"break down in window".to_vec()),
+        ("further".to_owned(), vec![b'\n'; 12 * 1024 * 1024]),
+        ("last".to_owned(), secret(2)),
+    ];
+    let record = read(&tar(&files), &Limits::default(), 2);
+    let found: Vec<String> = places(&record).into_iter().map(|(place, _)| place).collect();
+    assert_eq!(found, ["first", "last"]);
+    let told = record
+        .skips
+        .iter()
+        .find(|skip| skip.reason == "panic")
+        .expect("it is told");
+    assert_eq!(told.severeness, Severeness::Incomplete);
+    let lost = told.bytes.expect("the amount is told");
+    assert!((1..12 * 1024 * 1024).contains(&lost), "{lost} bytes");
+}

@@ -1,6 +1,7 @@
 //! The report as text for people, drawn from [`wire::Report`]. Does not end early or page; everything that is left out
 //! is counted where it would have stood.
 
+mod gate;
 mod page;
 mod stack;
 
@@ -36,9 +37,9 @@ impl Reporter for Human<'_> {
 pub fn render(report: &wire::Report, settings: &Settings<'_>) -> String {
     let mut page = Page::new(settings.width, settings.colour);
     header(&mut page, report);
-    if !report.findings.is_empty() {
-        page.heading(&counted(report.findings.len() as u64, "finding"));
-        for (index, finding) in report.findings.iter().enumerate() {
+    for (title, findings) in gate::groups(report) {
+        page.heading(&title);
+        for (index, finding) in findings {
             page.blank();
             write_finding(&mut page, report, finding, Some(index + 1));
         }
@@ -49,6 +50,10 @@ pub fn render(report: &wire::Report, settings: &Settings<'_>) -> String {
     }
     coverage(&mut page, report);
     left_out(&mut page, report);
+    gate::suppressed(&mut page, report);
+    gate::changes(&mut page, report);
+    gate::carriers(&mut page, report);
+    gate::remarks(&mut page, report);
     verdict(&mut page, report);
     page.finish()
 }
@@ -85,16 +90,22 @@ fn header(page: &mut Page, report: &wire::Report) {
         };
         page.flow(0, 2, &[(Ink::Bold, &target.name), (Ink::Dim, &source)]);
         if let Some(digest) = target.index.as_ref().or(target.digest.as_ref()) {
-            let label = if target.index.is_some() { "index" } else { "digest" };
+            let label = if target.index.is_some() {
+                "index"
+            } else {
+                "manifest"
+            };
             page.labelled(2, HEADER_LABEL, label, &[(Ink::Plain, digest.as_str())]);
         }
+        gate::digests(page, report, index);
         if let Some(failure) = &target.failure {
             page.labelled(2, HEADER_LABEL, "FAILED", &[(Ink::Red, failure)]);
             if let Some(hint) = &target.hint {
                 page.labelled(2, HEADER_LABEL, "hint", &[(Ink::Plain, hint)]);
             }
         }
-        for image in report.images.iter().filter(|image| image.target == index) {
+        let images = report.images.iter().enumerate();
+        for (place, image) in images.filter(|(_, image)| image.target == index) {
             let mut text = image_name(image);
             let size = image
                 .layers
@@ -105,17 +116,21 @@ fn header(page: &mut Page, report: &wire::Report) {
                 counted(image.layers.len() as u64, "layer"),
                 text::bytes(size)
             ));
-            if let Some(digest) = image
-                .manifest
-                .as_ref()
-                .or(image.image_id.as_ref().map(|id| &id.0))
-            {
-                text.push_str(&format!(", {}:{}", digest.algorithm_name(), digest.short()));
-            }
             if !image.complete {
                 text.push_str(", NOT SCANNED TO THE END");
             }
             page.labelled(2, HEADER_LABEL, "image", &[(Ink::Plain, &text)]);
+            let manifest = image
+                .manifest
+                .as_ref()
+                .filter(|_| target.index.is_some() || target.digest.is_none());
+            let config = image.image_id.as_ref().map(|id| &id.0);
+            for (label, digest) in [("manifest", manifest), ("config", config)] {
+                if let Some(digest) = digest {
+                    page.labelled(2, HEADER_LABEL, label, &[(Ink::Dim, digest.as_str())]);
+                }
+            }
+            gate::base(page, report, place);
         }
         if !target.not_chosen.is_empty() {
             let names: Vec<String> = target.not_chosen.iter().map(ToString::to_string).collect();
@@ -162,6 +177,7 @@ fn write_finding(page: &mut Page, report: &wire::Report, finding: &wire::Finding
         "confidence",
         &[(Ink::Bold, &confidence), (Ink::Plain, &because)],
     );
+    gate::judgement(page, finding);
 
     let groups = grouped(&finding.occurrences);
     for (occurrence, images) in groups.iter().take(MOST_PLACES) {
@@ -774,6 +790,19 @@ fn verdict(page: &mut Page, report: &wire::Report) {
         }
     };
     let (word, ink, text) = match verdict.outcome.as_str() {
+        "findings" | "incomplete-with-findings" if failing == 0 => {
+            let unread = if verdict.incomplete {
+                format!(", and {unread}")
+            } else {
+                String::new()
+            };
+            let text = format!("nothing found counts, but the policy says no{unread}.");
+            ("FAIL", Ink::Alarm, text)
+        }
+        "clean" if !report.findings.is_empty() => {
+            let text = format!("no {bar} that counts; everything was scanned.");
+            ("PASS", Ink::Green, text)
+        }
         "clean" => ("PASS", Ink::Green, format!("no {bar}; everything was scanned.")),
         "findings" => (
             "FAIL",

@@ -767,6 +767,14 @@ fn run_properties(
                 .collect(),
         ),
         ("target", json!(subject.target.name)),
+        (
+            "digests",
+            json!({
+                "index": subject.target.index,
+                "manifest": subject.image.and_then(|(_, image)| image.manifest.as_ref()),
+                "config": subject.image.and_then(|(_, image)| image.image_id.as_ref()),
+            }),
+        ),
     ];
     if let Some((_, image)) = subject.image {
         let layers: Vec<LayerProperties<'_>> = image

@@ -2,7 +2,7 @@
 //! nothing but GET and HEAD, a token server POST too. Keeps nothing on disk.
 //!
 //! [`open`] makes a [`RegistrySource`], [`check()`] tries a login, [`tags`] and
-//! [`repositories`] list what there is, [`inventory()`] tells what both would use. Behind them, each
+//! [`repositories`] list what there is, [`carriers()`] finds the tags that have a blob, [`inventory()`] tells what both would use. Behind them, each
 //! file adds one thing to the one below: `places` (mirrors, then the registry) and `download` (a blob over many
 //! connections), `client` (what of a repository is wanted), `auth` with `challenge`, `credentials`, `environment` and
 //! `helper`, `retry`, `transport` (redirects, time-outs, caps), `address` (where a request may go), `tls`. `notes` keeps
@@ -10,6 +10,7 @@
 
 mod address;
 mod auth;
+mod carriers;
 mod challenge;
 mod check;
 mod client;
@@ -29,6 +30,7 @@ mod session;
 mod tls;
 mod transport;
 
+pub use carriers::{Carried, Carriers, carriers};
 pub use check::{Check, Verdict, check};
 pub use credentials::{Credentials, KnownLogin, LoginFile, Origin, User};
 pub use inventory::{Helper, Inventory, Proxy, inventory};
