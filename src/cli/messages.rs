@@ -88,6 +88,9 @@ impl Messages {
 /// A next step for whoever meets this error.
 fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     use crate::policy::{baseline::BaselineError, digests::DigestError, file::PolicyError};
+    if let Some(error) = error.downcast_ref::<crate::sweep::StateError>() {
+        return error.hint().map(str::to_owned);
+    }
     if let Some(error) = error.downcast_ref::<PolicyError>() {
         return error.hint.clone();
     }

@@ -17,9 +17,11 @@ mod man;
 mod messages;
 mod plugin;
 mod progress;
+mod query;
 mod rules;
 mod scan;
 pub mod show;
+mod sweep;
 mod upload;
 
 use std::ffi::OsString;
@@ -66,9 +68,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::List(list) => list::run(&list, &messages),
         Command::Login(login) => login::run(&login, &messages),
         Command::Man(man) => man::run(&man),
+        Command::Query(query) => query::run(query, &messages),
         Command::Rules(rules) => rules::run(&rules, &messages),
         Command::Scan(scan) => scan::run(*scan, &args.output, &messages),
         Command::Show(show) => show::run(&show, &args.output),
+        Command::Sweep(sweep) => sweep::run(*sweep, &args.output, &messages),
         Command::Upload(upload) => upload::run(&upload, &messages),
     };
     match result {

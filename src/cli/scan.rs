@@ -30,7 +30,7 @@ use crate::source::registry::RegistryOptions;
 use crate::source::{self, OpenOptions, Opened, SourceError};
 
 /// The environment variable that holds the key of fingerprints.
-const FINGERPRINT_KEY: &str = "LAYERSIFT_FINGERPRINT_KEY";
+pub(super) const FINGERPRINT_KEY: &str = "LAYERSIFT_FINGERPRINT_KEY";
 
 /// Columns of a report that is not read on a terminal.
 const PLAIN_WIDTH: usize = 100;

@@ -404,7 +404,9 @@ impl Matcher {
             rule: number as u32,
             part: None,
             region: 0,
-            text: format!("sha256:{}", text::hex(&Sha256::digest(bytes))).into_bytes(),
+            text: format!("sha256:{}", text::hex(&Sha256::digest(bytes)))
+                .into_bytes()
+                .into(),
             companions: Vec::new(),
             confidence: confidence(rules[number].confidence, &evidence, false),
             evidence,
@@ -485,8 +487,9 @@ impl Matcher {
             Some(part) => &rule.parts[part as usize],
         };
         let has = |evidence| candidate.evidence.contains(&evidence);
+        let text = candidate.text.expose();
         let longest = |inside: bool| {
-            let stands = |literal: &&Literal| !inside || stands_in(&candidate.text, literal);
+            let stands = |literal: &&Literal| !inside || stands_in(text, literal);
             part.literals
                 .iter()
                 .filter(stands)
@@ -822,7 +825,7 @@ impl Attempt<'_, '_> {
             rule: self.target.rule as u32,
             part: self.target.part,
             region: self.region.number,
-            text: self.region.bytes[found.secret.clone()].to_vec(),
+            text: self.region.bytes[found.secret.clone()].to_vec().into(),
             companions,
             confidence: confidence(rule.confidence, &evidence, self.target.part.is_some()),
             evidence,
@@ -840,7 +843,7 @@ impl Attempt<'_, '_> {
                     companions.push(Companion {
                         part: number,
                         at: self.region.span(&found.secret),
-                        text: self.region.bytes[found.secret].to_vec(),
+                        text: self.region.bytes[found.secret].to_vec().into(),
                     });
                 }
                 None => is_complete &= part.optional,

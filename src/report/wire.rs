@@ -871,9 +871,9 @@ impl Secret {
     fn new(secret: &finding::Secret, reveal: Reveal) -> Self {
         Self {
             redacted: secret.redacted(),
-            length: secret.expose().len() as u64,
+            length: secret.length(),
             plain: match reveal {
-                Reveal::Plain => Some(secret.expose().into()),
+                Reveal::Plain => secret.known().map(Lossless::from),
                 Reveal::Redacted => None,
             },
         }
