@@ -15,7 +15,7 @@ use crate::text::secret::{Nature, Sealer, Secret};
 
 use super::record::{LayerCandidate, LayerRecord};
 
-/// Rises with every change of what the bytes mean.
+/// Rises with every change of what the bytes mean: a test pins them.
 const VERSION: u8 = 1;
 
 /// 2 GiB: a record is decompressed no further. The table of paths of a layer is far smaller, see
@@ -319,5 +319,26 @@ mod tests {
             assert!(back(&damaged, RULES).is_err(), "{at}");
             assert!(back(&stored[..at], RULES).is_err(), "cut at {at}");
         }
+    }
+
+    /// What the bytes mean must not change while [`VERSION`] stays.
+    #[test]
+    fn the_form_is_that_of_its_version() {
+        let sealer = Sealer::keyed(b"a key".to_vec());
+        let mut record = read(&tar(&[
+            (
+                "srv/.env".to_owned(),
+                format!("a\nkey = {}\n", token(1)).into_bytes(),
+            ),
+            ("srv/.wh.old".to_owned(), Vec::new()),
+        ]));
+        record.seal(&sealer, &|_| Nature::Identifier);
+        let bytes = postcard::to_stdvec(&record).unwrap();
+        let digest = crate::text::hex(&Sha256::digest(&bytes)[..8]);
+        assert_eq!(
+            (VERSION, &*digest),
+            (1, "6b42ccec4976d06f"),
+            "raise VERSION with the form"
+        );
     }
 }
