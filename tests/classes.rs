@@ -424,6 +424,22 @@ fn configuration_has_no_class() {
     }
 }
 
+#[test]
+fn a_token_in_what_a_distribution_published_is_counted_only_unless_modified() {
+    let path = "usr/share/harbour/settings.php";
+    let token = format!("token = {}{}\n", "glpat-", secrets(9).password(20));
+    let copyright = || file("usr/share/doc/python3-twisted/copyright", "License: Expat\n");
+    let layer =
+        |published: &str| app().layer([dpkg(path, published), copyright(), file(path, token.as_str())]);
+    let told = Told::of(&layer(&token));
+    assert_eq!((told.shown, told.first().0.as_str()), (0, "low"));
+    let told = Told::of(&layer("another\n"));
+    assert_eq!((told.shown, told.first().0.as_str()), (1, "high"));
+    // Without a licence it may be a company's own package.
+    let told = Told::of(&app().layer([dpkg(path, &token), file(path, token.as_str())]));
+    assert_eq!((told.shown, told.first().0.as_str()), (1, "medium"));
+}
+
 /// Confidence and evidence of the only finding of a report.
 #[track_caller]
 fn confidence_of(report: &Value) -> (String, String) {
@@ -472,11 +488,7 @@ fn a_layer_of_several_repositories_is_less_sure_unless_proven_and_never_hidden()
         confidence_of(&report)
     };
     let mut secrets = secrets(5);
-    let plain = format!(
-        "token = {}{}\n",
-        "glpat-",
-        secrets.password(20)
-    );
+    let plain = format!("token = {}{}\n", "glpat-", secrets.password(20));
     assert_eq!(report(&plain, "acme/a:2").0, "high", "tags of one repository");
     let shared = report(&plain, "acme/b:1");
     assert_eq!(shared.0, "medium");

@@ -46,6 +46,32 @@ pub(super) fn open(bytes: &[u8], limits: &Limits, members: &mut dyn Members) -> 
     }
 }
 
+/// Hands over each blob of the table of this name. Goes on behind damaged pages, and says nothing of them.
+pub fn blobs(bytes: &[u8], name: &[u8], visit: &mut dyn FnMut(&[u8])) {
+    let Ok(mut database) = Database::new(bytes) else {
+        return;
+    };
+    let mut root = None;
+    let found = database.rows(1, &mut |_, row| {
+        root = root.or(table(row)
+            .filter(|table| table.name == name)
+            .map(|table| table.root));
+        Ok(())
+    });
+    let (Ok(()), Some(root)) = (found, root) else {
+        return;
+    };
+    let handed_over = database.rows(root, &mut |_, row| {
+        for value in &row {
+            if let Value::Blob(value) = value {
+                visit(value);
+            }
+        }
+        Ok(())
+    });
+    debug_assert!(handed_over.is_ok(), "only what visits rows fails");
+}
+
 struct Database<'a> {
     bytes: &'a [u8],
     page_bytes: usize,

@@ -63,6 +63,19 @@ fn ends_with_escape(before: &[u8]) -> bool {
     }
 }
 
+/// The match with the rest of the link that it stands in: what is printed around it without a space or a quote.
+pub(super) fn query<'r>(region: &'r [u8], whole: &Range<usize>) -> &'r [u8] {
+    let is_link = |byte: &u8| byte.is_ascii_graphic() && !b"\"'`<>".contains(byte);
+    let from = whole.start.saturating_sub(QUERY_BYTES);
+    let to = whole.end.saturating_add(QUERY_BYTES).min(region.len());
+    let before = region[from..whole.start]
+        .iter()
+        .rev()
+        .take_while(|byte| is_link(byte));
+    let after = region[whole.end..to].iter().take_while(|byte| is_link(byte));
+    &region[whole.start - before.count()..whole.end + after.count()]
+}
+
 /// Whether one of the words stands in the match outside of the secret, or as near to the match as `context` says.
 pub(super) fn has_word(
     context: &Context,
@@ -84,6 +97,9 @@ fn contains(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len().max(1))
         .any(|window| window.eq_ignore_ascii_case(word))
 }
+
+/// Bytes of a link on each side of a match: signed links have some 300.
+const QUERY_BYTES: usize = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -539,7 +539,7 @@ fn is_literal(text: &[u8], literal: &Literal) -> bool {
 /// | evidence | effect |
 /// | --- | --- |
 /// | `checksum`, `parsed`, `paired` | high |
-/// | `context`, `entropy`, `path` | none: the rule demanded it and knows what it is worth |
+/// | `context`, `entropy`, `generic`, `path` | none: the rule demanded it and knows what it is worth |
 /// | `encrypted`, `expired` | then one step lower each |
 /// | a part that stands alone | then at most medium |
 /// | `sample`, `public-test-key`, `test-mode`, `unpaired` | then low |
@@ -806,6 +806,9 @@ impl Attempt<'_, '_> {
             }
             evidence.push(Evidence::Path);
         }
+        if rule.generic {
+            evidence.push(Evidence::Generic);
+        }
         if let Some(filter) = &self.matcher.filters[self.target.rule]
             && !filter.lets(self.region.bytes, found, self.regions.path(self.region.number))
         {
@@ -1044,7 +1047,12 @@ fn verify(part: &Part, region: &[u8], found: &Found, sought: Sought) -> Option<V
         evidence.push(Evidence::Entropy);
     }
     for &check in &part.checks {
-        match checks::run(check, secret, &region[found.whole.clone()]) {
+        let whole = match check {
+            // The parameters of a query have no order.
+            Check::AzureSas => context::query(region, &found.whole),
+            _ => &region[found.whole.clone()],
+        };
+        match checks::run(check, secret, whole) {
             Verdict::Fail => return None,
             Verdict::Pass(seen) => evidence.extend(seen),
         }

@@ -63,6 +63,8 @@ pub enum PackageSystem {
     Npm,
     /// pip, and what writes the same records.
     Python,
+    /// RPM: Red Hat's, SUSE's and others.
+    Rpm,
 }
 
 /// How well the claim of a package to a file stands.
@@ -151,6 +153,7 @@ impl fmt::Display for Package {
             PackageSystem::Maven => "Maven artifact",
             PackageSystem::Npm => "npm module",
             PackageSystem::Python => "Python distribution",
+            PackageSystem::Rpm => "RPM package",
         };
         write!(f, "{what} {}", self.name)?;
         match &self.version {
@@ -171,6 +174,7 @@ impl PackageSystem {
             Self::Maven => "maven",
             Self::Npm => "npm",
             Self::Python => "python",
+            Self::Rpm => "rpm",
         }
     }
 }
@@ -270,7 +274,7 @@ fn is_test_file(name: &[u8]) -> bool {
     !rest.is_empty() && (is_test(first) || is_test(last) || is_spec) || name.starts_with(b"conftest.")
 }
 
-const DATABASES: [&[u8]; 9] = [
+const DATABASES: [&[u8]; 11] = [
     b".dist-info/record",
     b".egg-info/installed-files.txt",
     b".egg-info/sources.txt",
@@ -280,6 +284,8 @@ const DATABASES: [&[u8]; 9] = [
     b"lib/dpkg/status",
     b"lib/rpm/packages.db",
     b"lib/rpm/rpmdb.sqlite",
+    b"lib/sysimage/rpm/packages.db",
+    b"lib/sysimage/rpm/rpmdb.sqlite",
 ];
 
 const LOCK_FILES: [&[u8]; 12] = [

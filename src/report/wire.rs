@@ -394,7 +394,7 @@ pub struct FileClass {
 /// A package, and how well its claim to a file stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Package {
-    /// `apk`, `dpkg`, `gem`, `go`, `maven`, `npm` or `python`.
+    /// `apk`, `dpkg`, `gem`, `go`, `maven`, `npm`, `python` or `rpm`.
     pub system: String,
     /// Its name, escaped.
     pub name: String,

@@ -58,8 +58,10 @@ pub enum Evidence {
     Entropy,
     /// It is encrypted; the passphrase is not in sight.
     Encrypted,
-    /// Its time of validity, written inside it, is over.
+    /// Its time of validity, written inside it, was over when the rules were made.
     Expired,
+    /// The rule describes no one credential: a value that has the name of one.
+    Generic,
     /// It stands in a file that a package or a language's standard library brought; confidence was lowered for it.
     Packaged,
     /// Its other half was found.
@@ -108,7 +110,7 @@ lowercase_display! {
     Evidence {
         Checksum => "checksum", Context => "context", DefaultPassword => "default-password", Deleted => "deleted",
         Entropy => "entropy", Encrypted => "encrypted",
-        Expired => "expired", Packaged => "packaged", Paired => "paired", Parsed => "parsed", Path => "path",
+        Expired => "expired", Generic => "generic", Packaged => "packaged", Paired => "paired", Parsed => "parsed", Path => "path",
         PublicTestKey => "public-test-key", Sample => "sample", Shared => "shared", TestMode => "test-mode", Unpaired => "unpaired",
     }
 }

@@ -267,6 +267,8 @@ pub enum Check {
     AwsAccessKeyId,
     /// Azure DevOps tokens of 52 characters: CRC-32 within. A mismatch proves nothing.
     AzureDevopsPat,
+    /// A shared access signature of Azure: `se` of the query it stands in says until when it holds.
+    AzureSas,
     /// Entra client secrets: Marvin32 of the eighth generation. A mismatch proves nothing.
     AzureEntraSecret,
     /// Azure's identifiable keys: Marvin32 over the decoded key.
@@ -295,7 +297,7 @@ pub enum Check {
     GcpServiceAccount,
     /// GitHub's fine-grained tokens: base32 of SHA-256 within. A mismatch proves nothing.
     GithubFineGrained,
-    /// A JSON Web Token: header and payload decode. `exp` is not compared with the clock.
+    /// A JSON Web Token: header and payload decode. `exp` is compared with the date of the rules, not with the clock.
     Jwt,
     /// A key store of Java or PKCS#12 in base64 that holds a private key; default passwords are tried.
     KeyStore,
@@ -384,7 +386,7 @@ lowercase_display! {
     SecretKind { Generated => "generated", Guessable => "guessable" }
     Check {
         AwsAccessKeyId => "aws-access-key-id", AzureDevopsPat => "azure-devops-pat",
-        AzureEntraSecret => "azure-entra-secret", AzureMarvin32 => "azure-marvin32", Base58Check => "base58check", Base64Json => "base64-json", Base64Random => "base64-random",
+        AzureEntraSecret => "azure-entra-secret", AzureMarvin32 => "azure-marvin32", AzureSas => "azure-sas", Base58Check => "base58check", Base64Json => "base64-json", Base64Random => "base64-random",
         Bech32 => "bech32", Crc32Base62 => "crc32-base62", Crc32Base36 => "crc32-base36",
         Crc32HexBe => "crc32-hex-be", Crc32HexLe => "crc32-hex-le", DiscordToken => "discord-token", DockerAuth => "docker-auth", GcpServiceAccount => "gcp-service-account",
         GithubFineGrained => "github-fine-grained", Jwt => "jwt", KeyStore => "key-store", LetterAndDigit => "letter-and-digit", Macaroon => "macaroon", NotHex => "not-hex", NotPlaceholder => "not-placeholder",

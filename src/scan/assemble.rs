@@ -734,7 +734,7 @@ fn severity(rule: &Rule, evidence: &BTreeSet<Evidence>) -> Severity {
     {
         return Severity::Low;
     }
-    let weakened = [Evidence::Encrypted, Evidence::Expired, Evidence::TestMode];
+    let weakened = [Evidence::Encrypted, Evidence::TestMode];
     if weakened.iter().any(|weakened| evidence.contains(weakened)) {
         return match rule.severity {
             Severity::Critical => Severity::High,

@@ -55,8 +55,9 @@ pub(super) fn standings(records: Records<'_>, lives: &HashMap<Member, Status>) -
 /// Lowers the confidence of a hit in published content.
 ///
 /// One step for what packages are known to have leaked: tokens, and keys of companies in what they build for themselves.
-/// Two for what a person chose, which in a package is an example; for keys in what an open package published; and for
-/// everything in tests and documentation. A token whose checksum is right loses one step wherever it is.
+/// Two for what a person chose, which in a package is an example; for keys in what an open package published; for all that
+/// a distribution published, where everybody reads it and nobody's own key can work; and for everything in tests and
+/// documentation. A token whose checksum is right loses one step wherever it is.
 pub(super) fn lower(rule: &Rule, hit: &mut Hit) {
     let occurrence = &mut hit.occurrence;
     let Some(class) = &occurrence.class else { return };
@@ -65,7 +66,10 @@ pub(super) fn lower(rule: &Rule, hit: &mut Hit) {
     let has = |evidence| hit.evidence.contains(&evidence);
     // Parsed, but not paired: private keys, JSON web tokens.
     let is_public = is_public(&class.tree) && has(Evidence::Parsed) && !has(Evidence::Paired);
-    let steps = if (is_illustration || is_example || is_public) && !has(Evidence::Checksum) {
+    let is_distributed =
+        is_distributed(&class.tree) && !has(Evidence::Paired) && !is_settings(&occurrence.origin);
+    let is_worthless = is_illustration || is_example || is_public || is_distributed;
+    let steps = if is_worthless && !has(Evidence::Checksum) {
         2
     } else {
         1
@@ -81,8 +85,9 @@ pub(super) fn lower(rule: &Rule, hit: &mut Hit) {
     }
 }
 
-/// Raises the confidence of a hit in a file that somebody put into the image and that a later layer deletes: whoever
-/// deletes one file knew what it holds. Not where the value itself says that it is worth little.
+/// Raises the confidence of a hit in a file that somebody put into the image and that a later layer deletes. Not where the
+/// value itself says that it is worth little, and not what is of low confidence: whole folders of sources and caches are
+/// deleted, and what in them only looks like a secret is no surer for it.
 pub(super) fn raise(hit: &mut Hit) {
     let occurrence = &mut hit.occurrence;
     let is_own = occurrence
@@ -101,13 +106,8 @@ pub(super) fn raise(hit: &mut Hit) {
                 | Evidence::Unpaired
         )
     });
-    let raised = match occurrence.confidence {
-        Confidence::Low => Confidence::Medium,
-        Confidence::Medium => Confidence::High,
-        Confidence::High => return,
-    };
-    if is_own && is_deleted && !is_weak {
-        occurrence.confidence = raised;
+    if is_own && is_deleted && !is_weak && occurrence.confidence == Confidence::Medium {
+        occurrence.confidence = Confidence::High;
         hit.evidence.push(Evidence::Deleted);
         hit.evidence.sort_unstable();
     }
@@ -135,6 +135,17 @@ fn is_public(tree: &Tree) -> bool {
         }
         Tree::Runtime { .. } => true,
     }
+}
+
+/// Whether a distribution's package with an open licence brought the content, by its hash. Those of languages are not
+/// asked: companies publish what is theirs in the same way.
+fn is_distributed(tree: &Tree) -> bool {
+    let is_of_distribution = matches!(
+        tree,
+        Tree::Package { package, .. }
+            if matches!(package.system, PackageSystem::Apk | PackageSystem::Dpkg | PackageSystem::Rpm)
+    );
+    is_of_distribution && is_public(tree)
 }
 
 /// Whether a file is one that people put their own values in, such as `.env`: packages were published with theirs.
@@ -220,7 +231,7 @@ impl Image<'_> {
             && self.present.contains_key(&direct_url(owner));
         let below = match owner.system {
             System::Python => parent(&owner.notes).len(),
-            System::Apk | System::Dpkg => 0,
+            System::Apk | System::Dpkg | System::Rpm => 0,
         };
         let from = if path.starts_with(parent(&owner.notes)) {
             below
@@ -232,6 +243,7 @@ impl Image<'_> {
                 System::Apk => PackageSystem::Apk,
                 System::Dpkg => PackageSystem::Dpkg,
                 System::Python => PackageSystem::Python,
+                System::Rpm => PackageSystem::Rpm,
             },
             name: escape(&owner.name),
             version: Some(escape(&owner.version)).filter(|version| !version.is_empty()),
@@ -243,7 +255,7 @@ impl Image<'_> {
 
     fn is_open(&self, owner: &Owner) -> bool {
         match owner.system {
-            System::Apk => owner.is_open,
+            System::Apk | System::Rpm => owner.is_open,
             System::Dpkg => self.present.contains_key(&copyright(owner)),
             System::Python => {
                 let mut records = self.records.iter().copied().flatten();

@@ -1,7 +1,7 @@
 //! Checks on a matched secret: from bytes to a verdict with its reasons.
 //!
 //! Every check is a pure function of the match. None looks at the clock, so that a report does not depend on the
-//! time of the run: a token's `exp` is read here by nobody.
+//! time of the run: what says until when it holds is compared with the date of the rules.
 
 mod armor;
 mod checksum;
@@ -54,6 +54,7 @@ pub fn run(check: Check, secret: &[u8], whole: &[u8]) -> Verdict {
         Check::AzureDevopsPat => checksum::azure_devops_pat(secret),
         Check::AzureEntraSecret => checksum::azure_entra_secret(secret),
         Check::AzureMarvin32 => checksum::azure_identifiable(secret),
+        Check::AzureSas => token::azure_sas(whole),
         Check::Base58Check => checksum::base58check(secret),
         Check::Base64Json => token::base64_json(secret),
         Check::Base64Random => token::base64_random(secret),

@@ -127,9 +127,35 @@ pub fn jwt(token: &[u8]) -> Verdict {
         return Verdict::Fail;
     };
     let is_public = payload.get("role").and_then(Value::as_str) == Some("anon");
-    Verdict::proof(
-        !is_public && header.get("alg").is_some_and(Value::is_string),
-        Evidence::Parsed,
+    if is_public || !header.get("alg").is_some_and(Value::is_string) {
+        return Verdict::Fail;
+    }
+    let ends = payload.get("exp").and_then(Value::as_f64);
+    let expired = ends
+        .filter(|ends| *ends < RULES_SECONDS)
+        .map(|_| Evidence::Expired);
+    Verdict::Pass([Evidence::Parsed].into_iter().chain(expired).collect())
+}
+
+/// A shared access signature of Azure within its link: `se=2030-01-01T00:00:00Z`, where no stored policy says it.
+pub fn azure_sas(link: &[u8]) -> Verdict {
+    let mut names = memchr::memmem::find_iter(link, b"se=").filter(|at| {
+        let before = &link[..*at];
+        [&b"?"[..], b"&", b";", b"u0026"]
+            .iter()
+            .any(|mark| before.ends_with(mark))
+    });
+    let day = names.next().and_then(|at| link[at + 3..].first_chunk::<10>());
+    let is_date = |day: &[u8; 10]| {
+        let is_digit = |(place, byte): (usize, &u8)| match place {
+            4 | 7 => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        };
+        day.iter().enumerate().all(is_digit)
+    };
+    Verdict::hint(
+        day.is_some_and(|day| is_date(day) && day < RULES_DAY),
+        Evidence::Expired,
     )
 }
 
@@ -365,6 +391,12 @@ const RESERVED_HOSTS: [&[u8]; 6] = [
     b"test",
 ];
 
+/// The day the rules were made. What ended before is over whenever a scan is run; a report depends on no clock.
+const RULES_DAY: &[u8; 10] = b"2026-11-01";
+
+/// The beginning of that day, in seconds of Unix time.
+const RULES_SECONDS: f64 = 1_793_491_200.0;
+
 #[cfg(test)]
 mod tests {
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -424,13 +456,39 @@ mod tests {
             jwt(format!("{}.{}.c2lnbmF0dXJl", encode(header), encode(payload)).as_bytes())
         };
         assert!(passes(
-            token(r#"{"alg":"HS256"}"#, r#"{"sub":"7","exp":1}"#),
+            token(r#"{"alg":"HS256"}"#, r#"{"sub":"7","exp":4102444800}"#),
             PARSED
+        ));
+        assert!(passes(token(r#"{"alg":"HS256"}"#, r#"{"sub":"7"}"#), PARSED));
+        assert!(passes(
+            token(r#"{"alg":"HS256"}"#, r#"{"sub":"7","exp":1600000000}"#),
+            &[Evidence::Parsed, Evidence::Expired]
         ));
         assert_eq!(token(r#"{"typ":"JWT"}"#, r#"{"sub":"7"}"#), Verdict::Fail);
         assert_eq!(token(r#"{"alg":"HS256"}"#, r#"[1]"#), Verdict::Fail);
         assert_eq!(token(r#"{"alg":"HS256"}"#, r#"{"role":"anon"}"#), Verdict::Fail);
         assert_eq!(jwt(b"eyJhbGciOiJIUzI1NiJ9"), Verdict::Fail);
+    }
+
+    #[test]
+    fn an_azure_signature_holds_until_the_day_its_link_names() {
+        let expired = &[Evidence::Expired];
+        for (link, evidence) in [
+            ("?sv=2022-11-02&se=2023-03-01T00%3A00%3A00Z&sig=x", &expired[..]),
+            ("?sig=x&amp;se=2023-03-01&amp;sp=r", expired),
+            (r"?sv=2022-11-02\u0026se=2023-03-01\u0026sig=x", expired),
+            ("?sv=2022-11-02&se=2199-03-01T00:00:00Z&sig=x", &[]),
+            ("?sv=2022-11-02&si=policy&sig=x", &[]),
+            ("?house=2023-03-01&sig=x", &[]),
+            ("?se=next-month&sig=x", &[]),
+            ("?sig=x&se=2023", &[]),
+        ] {
+            assert_eq!(
+                azure_sas(link.as_bytes()),
+                Verdict::Pass(evidence.to_vec()),
+                "{link}"
+            );
+        }
     }
 
     #[test]

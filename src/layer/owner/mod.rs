@@ -2,13 +2,14 @@
 //! its own, and what it says the content is.
 //!
 //! A database may come in another layer than the file it speaks of, so nothing is concluded here; see [`crate::scan`].
-//! What a database says is a claim of whoever wrote the image. The rpm database is not read: it is a SQLite or
-//! Berkeley DB file of binary headers.
+//! What a database says is a claim of whoever wrote the image.
+//! Of rpm's databases only the one in SQLite is read.
 
 mod apk;
 mod content;
 mod dpkg;
 mod python;
+mod rpm;
 
 pub use content::{Compared, ContentDigest, Promise};
 
@@ -56,6 +57,8 @@ pub enum System {
     Dpkg,
     /// pip, and what writes the same records.
     Python,
+    /// RPM, with whatever calls it.
+    Rpm,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -80,6 +83,8 @@ pub(super) enum Database {
     PythonEgg,
     /// `*.dist-info/METADATA`, for the licence.
     PythonMetadata,
+    /// `rpmdb.sqlite`.
+    Rpm,
 }
 
 impl Database {
@@ -108,6 +113,11 @@ impl Database {
         }
         if name == b"status" {
             return below(b"var/lib/dpkg").map(|root| (Self::DpkgStatus, root));
+        }
+        if name == b"rpmdb.sqlite" {
+            return below(b"usr/lib/sysimage/rpm")
+                .or_else(|| below(b"var/lib/rpm"))
+                .map(|root| (Self::Rpm, root));
         }
         if name.ends_with(b".md5sums") {
             return below(b"var/lib/dpkg/info")
@@ -157,6 +167,7 @@ impl Ownership {
                 }
             }
             Database::PythonRecord => python::read_record(path, bytes, &mut notes),
+            Database::Rpm => rpm::read(bytes, &mut notes),
         }
     }
 

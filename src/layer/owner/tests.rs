@@ -27,6 +27,56 @@ fn who(databases: &[(&str, &str)], path: &str, content: &str) -> Vec<(String, Co
         .collect()
 }
 
+#[test]
+fn an_rpm_database_promises_the_files_of_a_package() {
+    // Made by rpm 4.18 from a package of three files and a link; all tables but `Packages` dropped, pages of 1 KiB, so
+    // that the header spans several.
+    let database = include_bytes!("../../../testdata/rpmdb.sqlite");
+    for place in ["var/lib/rpm", "usr/lib/sysimage/rpm", "rootfs/var/lib/rpm"] {
+        let ownership = Ownership::of(format!("{place}/rpmdb.sqlite").as_bytes(), database, MOST);
+        let root = place.strip_suffix("/var/lib/rpm").map_or("", |_| "rootfs/");
+        let claims = |path: &str, content: &str| -> Vec<(String, Compared)> {
+            let content = ContentDigest::of(content.as_bytes());
+            let path = format!("{root}{path}");
+            let claims = ownership.claims(path.as_bytes());
+            claims
+                .map(|(owner, promise)| {
+                    assert_eq!((owner.system, owner.is_open), (System::Rpm, true));
+                    let name = [&owner.name[..], b" ", &owner.version].concat();
+                    (String::from_utf8(name).unwrap(), content.compare(promise))
+                })
+                .collect()
+        };
+        let owned = |compared| one("harbour-keys 1.2-3", compared);
+        assert_eq!(
+            claims("usr/share/harbour/test/key.pem", "published\n"),
+            owned(Compared::Same)
+        );
+        assert_eq!(
+            claims("usr/share/harbour/test/key.pem", "mine\n"),
+            owned(Compared::Different)
+        );
+        assert_eq!(
+            claims("etc/harbour/harbour.conf", "default\n"),
+            owned(Compared::Same)
+        );
+        assert_eq!(claims("usr/share/harbour/test/link.pem", ""), []);
+        assert_eq!(claims("usr/share/harbour/test", ""), []);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_rpm_database_is_read_as_far_as_it_goes(
+        at in 0_usize..5120, byte: u8, length in 0_usize..5121,
+    ) {
+        let mut database = include_bytes!("../../../testdata/rpmdb.sqlite").to_vec();
+        database[at] = byte;
+        let ownership = Ownership::of(b"var/lib/rpm/rpmdb.sqlite", &database[..length], MOST);
+        prop_assert!(ownership.claims.len() <= 4);
+    }
+}
+
 fn one(owner: &str, compared: Compared) -> Vec<(String, Compared)> {
     vec![(owner.to_owned(), compared)]
 }

@@ -840,6 +840,7 @@ fn reason(evidence: Evidence) -> &'static str {
         Evidence::Deleted => "a later layer deletes its file",
         Evidence::Entropy => "as random as it must be",
         Evidence::Encrypted => "encrypted, its passphrase not in sight",
+        Evidence::Generic => "a name that any service may use",
         Evidence::Expired => "expired by its own date",
         Evidence::Packaged => "in a file that a package brought",
         Evidence::Paired => "its other half was found",
