@@ -213,7 +213,10 @@ fn what_the_rules_did_not_make_is_found_too_and_no_decoy_is() {
             panic!("cannot run python3: {error}\nthe plants are made with Python 3.11 and openssl: install both")
         });
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        (output.status.success(), text + &String::from_utf8_lossy(&output.stderr))
+        (
+            output.status.success(),
+            text + &String::from_utf8_lossy(&output.stderr),
+        )
     };
     let (plants, layout, report) = (at("plants"), at("layout"), at("report.json"));
     for arguments in [
@@ -223,9 +226,14 @@ fn what_the_rules_did_not_make_is_found_too_and_no_decoy_is() {
         let (is_done, said) = quality(arguments);
         assert!(is_done, "{said}");
     }
-    layersift(["scan", &format!("oci:{layout}"), "--format", &format!("json={report}")])
-        .run()
-        .expect_code(1);
+    layersift([
+        "scan",
+        &format!("oci:{layout}"),
+        "--format",
+        &format!("json={report}"),
+    ])
+    .run()
+    .expect_code(1);
     let truth = format!("{plants}/truth.json");
     let (is_good, said) = quality(&["score", &truth, &format!("layersift={report}"), "--least", LEAST]);
     println!("{said}");

@@ -274,6 +274,13 @@ fn joined(cursor: &mut Cursor<'_>, name: &Range<usize>) -> Option<Joined> {
     match rest {
         [b'=', b'>', ..] | [b':', b'=', ..] | [b'?', b'=', ..] => cursor.at += 2,
         [b'|', b'|', ..] | [b'?', b'?', ..] => cursor.at += 2 + usize::from(rest.get(2) == Some(&b'=')),
+        // A comparison, where it is no value that begins with the sign.
+        [b'=', b'=', next, ..]
+            if gap == 0 && next.is_ascii_graphic() && !is_quote(*next) && starts_line(region, name.start) =>
+        {
+            cursor.at += 1;
+            return Some(Joined::Sign);
+        }
         [b'=', b'=', ..] | [b':', b':', ..] => return None,
         [b':', ..] => {
             cursor.at += 1;
@@ -714,6 +721,7 @@ mod tests {
             "the password is hunter22",
             "the password hunter22 is weak",
             "if password == \"hunter22\"",
+            "password==\"hunter22\"",
             "password::new(x)",
             "password = read(x)",
             "password = settings.db.password;",

@@ -814,7 +814,9 @@ impl Attempt<'_, '_> {
         {
             return;
         }
-        if rule.generic && self.is_refused(&found.secret) {
+        if rule.generic
+            && (is_encoded_text(&self.region.bytes[found.secret.clone()]) || self.is_refused(&found.secret))
+        {
             return;
         }
         let companions = match self.target.part {
@@ -1061,6 +1063,16 @@ fn verify(part: &Part, region: &[u8], found: &Found, sought: Sought) -> Option<V
         evidence.push(Evidence::Sample);
     }
     Some(evidence)
+}
+
+/// Whether a text is base64 of text, which is told of as what it decodes to.
+fn is_encoded_text(text: &[u8]) -> bool {
+    checks::decode_base64(text).is_some_and(|decoded| {
+        decoded.len() >= 8
+            && decoded
+                .iter()
+                .all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r'))
+    })
 }
 
 /// Bytes of a file that a rule which only a path leads to reads.

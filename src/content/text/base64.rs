@@ -190,7 +190,7 @@ fn look(run: &[u8]) -> Option<Look> {
             // Bytes that begin no character of UTF-8, but for a byte order mark.
             is_packed = matches!(
                 bytes,
-                [0x1f, 0x8b, _] | [0x28, 0xb5, _] | [0x78, ..] | [0xfd, b'7', _]
+                [0x1f, 0x8b, _] | [0x28, 0xb5, _] | [0x78, ..] | [0xfd, b'7', _] | [b'P', b'K', 3]
             );
             if !is_packed && matches!(bytes[0], 0x80..=0xc1 | 0xf5..=0xfd) {
                 return None;

@@ -13,6 +13,7 @@ mod token;
 
 pub use key_store::verdict as key_store;
 pub use placeholder::{is_placeholder, is_reference};
+pub use token::decode_base64;
 
 use crate::rules::{Check, Evidence};
 
