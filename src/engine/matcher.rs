@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use globset::GlobMatcher;
 use regex_automata::meta::{Cache, Regex};
 use regex_automata::util::captures::Captures;
 use regex_automata::{Anchored, Input, PatternID};
@@ -61,6 +62,8 @@ struct Target {
 }
 
 struct RuleSearch {
+    /// The globs of the paths it is limited to, compiled when first needed.
+    paths: OnceLock<Vec<GlobMatcher>>,
     anchor: Search,
     /// Next to an anchor.
     parts: Vec<Search>,
@@ -131,6 +134,7 @@ impl Matcher {
             }
             filters.push(rule.filter.as_deref().map(Filter::new));
             searches.push(RuleSearch {
+                paths: OnceLock::new(),
                 anchor: search(),
                 parts: rule.parts.iter().map(|_| search()).collect(),
                 alone: rule
@@ -609,7 +613,8 @@ impl Attempt<'_, '_> {
             return;
         };
         if !rule.paths.is_empty() {
-            if !lies_in(rule, self.regions.path(self.region.number)) {
+            let search = &self.matcher.searches[self.target.rule];
+            if !search.is_limited_to(rule, self.regions.path(self.region.number)) {
                 return;
             }
             evidence.push(Evidence::Path);
@@ -742,6 +747,18 @@ impl Region<'_> {
     }
 }
 
+impl RuleSearch {
+    /// Whether a file's path, with or without a leading slash, matches one of the rule's globs.
+    fn is_limited_to(&self, rule: &Rule, path: &[u8]) -> bool {
+        let path = path.strip_prefix(b"/").unwrap_or(path);
+        let path = globset::Candidate::from_bytes(path);
+        let globs = self
+            .paths
+            .get_or_init(|| rule.paths.iter().map(globset::Glob::compile_matcher).collect());
+        globs.iter().any(|glob| glob.is_match_candidate(&path))
+    }
+}
+
 impl Search {
     fn compiled(&self, pattern: &Pattern) -> &Compiled {
         self.compiled.get_or_init(|| {
@@ -827,11 +844,4 @@ fn verify(part: &Part, region: &[u8], found: &Found) -> Option<Vec<Evidence>> {
         evidence.push(Evidence::Sample);
     }
     Some(evidence)
-}
-
-/// Whether a file's path, with or without a leading slash, matches one of the rule's globs.
-fn lies_in(rule: &Rule, path: &[u8]) -> bool {
-    let path = path.strip_prefix(b"/").unwrap_or(path);
-    let path = globset::Candidate::from_bytes(path);
-    rule.paths.iter().any(|glob| glob.is_match_candidate(&path))
 }
