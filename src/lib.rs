@@ -34,6 +34,7 @@
 //! | [`resolve`] | path tables into the life of each file | finding layer tar |
 //! | [`scan`] | targets into a report | all of the above |
 //! | [`dockerfile`] | history or provenance into the lines of a Dockerfile | oci finding text |
+//! | [`sweep`] | a registry into a state, and a state into answers | all of the above but policy |
 //! | [`policy`] | a report into a verdict | finding oci, rule ids, text |
 //! | [`report`] | a report into text, JSON, SARIF | finding oci policy text, rule notes |
 //! | [`github`] | a SARIF file into alerts of code scanning | source text |
@@ -84,5 +85,6 @@ pub mod resolve;
 pub mod rules;
 pub mod scan;
 pub mod source;
+pub mod sweep;
 pub mod tar;
 pub mod text;

@@ -4,8 +4,11 @@
 //! except through [`escape`].
 
 pub mod chain;
+pub mod conceal;
 pub mod context;
 pub mod lines;
+pub mod name;
+pub mod secret;
 
 use std::fmt::Write as _;
 
@@ -109,7 +112,7 @@ impl From<&str> for Lossless {
 }
 
 /// Where in a file or a text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Location {
     /// The line, from 1; 0 where lines have no meaning.
     pub line: u64,

@@ -792,11 +792,15 @@ mod output {
             ("list", &["list", "--help"]),
             ("login", &["login", "--help"]),
             ("man", &["man", "--help"]),
+            ("query", &["query", "--help"]),
+            ("query-secret", &["query", "secret", "--help"]),
             ("rules", &["rules", "--help"]),
             ("rules-check", &["rules", "check", "--help"]),
             ("rules-test", &["rules", "test", "--help"]),
             ("scan", &["scan", "--help"]),
             ("show", &["show", "--help"]),
+            ("sweep", &["sweep", "--help"]),
+            ("sweep-report", &["sweep", "report", "--help"]),
             ("upload", &["upload", "--help"]),
         ] {
             let run = layersift(args).run().expect_code(0);
@@ -836,9 +840,11 @@ mod output {
                 "list",
                 "login",
                 "man",
+                "query",
                 "rules",
                 "scan",
                 "show",
+                "sweep",
                 "upload",
                 "help"
             ],

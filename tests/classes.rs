@@ -423,3 +423,64 @@ fn configuration_has_no_class() {
         assert!(occurrence.get("class").is_none(), "{occurrence:#}");
     }
 }
+
+/// Confidence and evidence of the only finding of a report.
+#[track_caller]
+fn confidence_of(report: &Value) -> (String, String) {
+    let findings = report["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{report:#}");
+    let confidence = findings[0]["confidence"].as_str().unwrap().to_owned();
+    (confidence, findings[0]["evidence"].to_string())
+}
+
+fn variable() -> String {
+    let value = secrets(3).password(40);
+    format!("HARBOUR_API_TOKEN={value}\n")
+}
+
+#[test]
+fn what_a_later_layer_deletes_is_surer_where_somebody_put_it() {
+    let confidence = |path: &str| {
+        let kept = app().layer([file(path, variable())]);
+        let deleted = app().layer([file(path, variable())]).layer([whiteout(path)]);
+        [kept, deleted].map(|image| confidence_of(&Told::of(&image).all))
+    };
+    let [kept, deleted] = confidence("srv/app/.env");
+    assert_eq!(kept.0, "medium");
+    assert!(!kept.1.contains("deleted"), "{}", kept.1);
+    assert_eq!(deleted.0, "high");
+    assert!(deleted.1.contains("deleted"), "{}", deleted.1);
+    let [_, in_test] = confidence("srv/app/test/.env");
+    assert_eq!(in_test.0, "medium", "an example of a test may be deleted with it");
+}
+
+#[test]
+fn a_layer_of_several_repositories_is_less_sure_unless_proven_and_never_hidden() {
+    let report = |text: &str, other: &str| {
+        let base = |name: &str| {
+            let base = file("etc/settings", text.to_owned());
+            image().named(name).layer([base]).oci_archive()
+        };
+        let run = layersift(["scan", "a.tar", "b.tar", "--format", "json"])
+            .file("a.tar", base("acme/a:1"))
+            .file("b.tar", base(other))
+            .run()
+            .expect_code(1);
+        let mut report = run.json();
+        // Findings are told apart by repository; they are the same otherwise.
+        report["findings"].as_array_mut().unwrap().truncate(1);
+        confidence_of(&report)
+    };
+    let mut secrets = secrets(5);
+    let plain = format!(
+        "token = {}{}\n",
+        "glpat-",
+        secrets.password(20)
+    );
+    assert_eq!(report(&plain, "acme/a:2").0, "high", "tags of one repository");
+    let shared = report(&plain, "acme/b:1");
+    assert_eq!(shared.0, "medium");
+    assert!(shared.1.contains("shared"), "{}", shared.1);
+    let proven = format!("token = {}\n", secrets.github_token());
+    assert_eq!(report(&proven, "acme/b:1").0, "high");
+}

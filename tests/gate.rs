@@ -960,3 +960,38 @@ fn every_report_has_the_digests_of_manifest_and_configuration() {
         }
     }
 }
+
+#[test]
+fn sarif_has_what_is_suppressed_when_asked_for() {
+    let leaking = || {
+        gate(&app().layer([file("srv/a", leak(31))]))
+            .file("layersift.toml", entry("path = 'srv/**'", "2999-01-01"))
+            .arg("--format=sarif")
+    };
+    let results = |command: Layersift| command.run().expect_code(0).json()["runs"][0]["results"].clone();
+    assert_eq!(list(&results(leaking())).len(), 0);
+    let shown = results(leaking().arg("--sarif-suppressed"));
+    assert_eq!(list(&shown).len(), 1);
+    assert_eq!(shown[0]["suppressions"][0]["kind"], "external");
+    assert!(!shown.to_string().contains(&token(31)));
+}
+
+#[test]
+fn what_a_policy_names_and_nobody_can_read_is_no_gap_in_the_scan() {
+    let run = gate(&app()).arg("--base=./missing.tar").run().expect_code(4);
+    let said = said(&run);
+    assert!(
+        said.ends_with("so far, but something that was asked for could not be read, see policy."),
+        "{said}"
+    );
+    let page = gate(&app())
+        .args(["--base=./missing.tar", "--format=markdown"])
+        .run()
+        .expect_code(4);
+    assert!(
+        page.text()
+            .contains("Everything was scanned, but something that was asked for"),
+        "{}",
+        page.text()
+    );
+}

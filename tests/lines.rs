@@ -12,9 +12,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::support::command::{Layersift, layersift};
+use super::support::image::image;
 use super::support::secrets::{Secrets, secrets};
 use super::support::tar::{Member, archive, file};
-use super::support::{command::layersift, output_of, program};
+use super::support::{output_of, program};
 
 /// A Dockerfile on its way, and what was planted with it.
 struct Plan {
@@ -431,6 +433,79 @@ fn a_secret_of_a_tracked_file_is_an_alert_on_that_file() {
     assert!(text.contains(" [Dockerfile line 5](1) brings it."), "{text}");
     // What is no file of the checkout stands at its instruction.
     of("Dockerfile");
+}
+
+#[test]
+fn a_trigger_for_later_builds_is_an_alert_on_its_line() {
+    let token = secrets(9200).github_token();
+    let trigger = format!("ENV TOKEN={token}");
+    // BuildKit keeps it in the configuration alone, others write it into the history too.
+    for history in [None, Some(format!("/bin/sh -c #(nop)  ONBUILD {trigger}"))] {
+        let mut image = image().named("base:1").layer([file("a", "nothing")]);
+        image = image.created_by("COPY a /a # buildkit");
+        if let Some(history) = &history {
+            image = image.history(history);
+        }
+        let image = image.config("OnBuild", serde_json::json!([trigger]));
+        let run = layersift(["scan", "app.tar", "--dockerfile=Dockerfile", "--format=sarif"])
+            .file("app.tar", image.oci_archive())
+            .file(
+                "Dockerfile",
+                format!("FROM scratch\nCOPY a /a\nONBUILD {trigger}\n"),
+            )
+            .run()
+            .expect_code(1);
+        let alerts = alerts(&run.json());
+        assert_eq!(alerts.len(), 1, "{alerts:?}");
+        assert_eq!(alerts[0].1, 3, "{alerts:?}");
+    }
+}
+
+#[test]
+fn a_log_names_the_commit_of_its_dockerfile_and_no_login() {
+    let run = |command: Layersift| {
+        let sarif = command.run().expect_code(0).json();
+        sarif["runs"][0]["versionControlProvenance"].clone()
+    };
+    let scan = || {
+        layersift(["scan", "app.tar", "--dockerfile=Dockerfile", "--format=sarif"])
+            .file(
+                "app.tar",
+                image().named("app:1").layer([file("a", "b")]).oci_archive(),
+            )
+            .file("Dockerfile", "FROM scratch\nCOPY a /a\n")
+    };
+    assert_eq!(run(scan()), Value::Null, "there is no repository");
+    let command = scan();
+    let git = |arguments: &[&str]| {
+        let mut git = program("git", "git");
+        git.arg("-C").arg(command.path("")).args(arguments);
+        let identity = [("NAME", "a"), ("EMAIL", "a@example.com")];
+        for (name, value) in identity {
+            git.env(format!("GIT_AUTHOR_{name}"), value);
+            git.env(format!("GIT_COMMITTER_{name}"), value);
+        }
+        String::from_utf8(output_of(&mut git)).unwrap().trim().to_owned()
+    };
+    git(&["init", "--quiet", "--initial-branch=trunk"]);
+    git(&["add", "Dockerfile"]);
+    git(&["commit", "--quiet", "--message=a"]);
+    let commit = git(&["rev-parse", "HEAD"]);
+    let remote = "https://user:password@git.example.com/acme/app.git";
+    git(&["remote", "add", "origin", remote]);
+    let known = run(command);
+    assert_eq!(known[0]["repositoryUri"], "https://git.example.com/acme/app.git");
+    assert_eq!(known[0]["revisionId"], commit);
+    assert_eq!(known[0]["branch"], "trunk");
+    // What Actions says goes before what git says.
+    let known = run(scan()
+        .env("GITHUB_SERVER_URL", "https://github.example.com")
+        .env("GITHUB_REPOSITORY", "acme/app")
+        .env("GITHUB_SHA", "a".repeat(40))
+        .env("GITHUB_REF", "refs/pull/7/merge"));
+    assert_eq!(known[0]["repositoryUri"], "https://github.example.com/acme/app");
+    assert_eq!(known[0]["revisionId"], "a".repeat(40));
+    assert_eq!(known[0]["branch"], Value::Null);
 }
 
 #[test]

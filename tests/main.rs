@@ -38,6 +38,9 @@ mod layering;
 mod lines;
 /// Archives inside layers, and archives in those.
 mod nested;
+/// Where people work.
+#[cfg(unix)]
+mod places;
 /// How much of what is planted is found.
 mod quality;
 /// What the README shows is what the program does.
@@ -52,6 +55,8 @@ mod rules;
 mod rules_command;
 /// The same image in, the same report out.
 mod sources;
+/// Records without their secrets.
+mod stored_records;
 /// Rows of databases and constants of compiled modules.
 mod stores_of_values;
 /// What the tests are made with.
@@ -62,6 +67,9 @@ mod stores_of_values;
 mod support;
 /// Whether `support` makes what it says: other tools read it.
 mod support_works;
+/// Sweeps of whole registries.
+#[cfg(unix)]
+mod sweep;
 /// Our framing of tar archives against Go's.
 mod tar_differential;
 /// What CI and releases may do, and with what.

@@ -15,7 +15,10 @@ mod sarif;
 mod sink;
 
 use layersift::finding::{Report, Reveal};
-use layersift::policy::Policy;
+use layersift::policy::{
+    Date, Judgement, Policy, Reason, ReasonKind, Remark, RemarkKind, Suppressed, SuppressedBy, Verdict,
+    Weight,
+};
 use layersift::report::{Buffer, Settings, TABLE, format};
 
 /// What `name` writes of `report` under the default policy, without colour, 100 columns wide.
@@ -113,6 +116,75 @@ fn every_format_tells_what_was_skipped() {
         let text = String::from_utf8(written(format.name, &fixture::sample(), Reveal::Redacted)).unwrap();
         assert!(text.contains("encrypted"), "{}", format.name);
         assert!(text.contains("opt/app/vendor/bundle.zip"), "{}", format.name);
+    }
+}
+
+/// The sample as a policy judges it: one finding is suppressed, one does not count, and two things are said besides.
+fn under_a_policy() -> (Report, Verdict) {
+    let (mut report, mut verdict) = Policy::default().judge(fixture::sample());
+    verdict.judgements[0] = Judgement {
+        counts: false,
+        reasons: vec![Reason {
+            kind: ReasonKind::Inherited,
+            text: "stands in debian:12 alone".to_owned(),
+        }],
+    };
+    let finding = report.findings.pop().unwrap();
+    verdict.judgements.pop();
+    verdict.failing = (1..report.findings.len()).collect();
+    verdict.suppressed.push(Suppressed {
+        finding,
+        by: SuppressedBy::Ignore {
+            entry: "layersift.toml:12".to_owned(),
+            reason: "revoked in May".to_owned(),
+            owner: "team-web".to_owned(),
+            expires: Date::parse("2099-01-31").unwrap(),
+        },
+    });
+    for (weight, kind, text) in [
+        (Weight::Fails, RemarkKind::DigestDiffers, "the digest is another"),
+        (
+            Weight::Incomplete,
+            RemarkKind::TagsUnread,
+            "the tags <b>| were not read",
+        ),
+    ] {
+        verdict.remark(vec![Remark {
+            weight,
+            kind,
+            text: text.to_owned(),
+        }]);
+    }
+    (report, verdict)
+}
+
+#[test]
+fn every_format_tells_what_the_policy_says() {
+    let (report, verdict) = under_a_policy();
+    let rules = fixture::notes();
+    for format in TABLE {
+        let settings = Settings {
+            rules: &rules,
+            width: 100,
+            colour: false,
+            sarif: Default::default(),
+        };
+        let mut buffer = Buffer::default();
+        (format.reporter)(settings)
+            .write(&report, &verdict, Reveal::Redacted, &mut buffer)
+            .unwrap();
+        let text = String::from_utf8(buffer.parts.remove(0).1).unwrap();
+        for said in ["digest-differs", "the digest is another", "tags-unread"] {
+            assert!(text.contains(said), "{} lacks {said}", format.name);
+        }
+        // What is uploaded becomes an alert or an entry of its own: suppressed findings are none.
+        let is_uploaded = matches!(format.name, "gitlab" | "sarif");
+        let suppressed = &verdict.suppressed[0].finding.fingerprint.0;
+        assert_eq!(text.contains(suppressed), !is_uploaded, "{}", format.name);
+        assert_eq!(text.contains("revoked in May"), !is_uploaded, "{}", format.name);
+        if format.name != "sarif" {
+            assert!(text.contains("stands in debian"), "{}", format.name);
+        }
     }
 }
 

@@ -154,15 +154,20 @@ fn an_image_is_scanned_with_rules_of_gitleaks_too() {
         .expect_code(1);
     let report = run.json();
     let findings = report["findings"].as_array().unwrap();
-    let rules: Vec<&str> = findings
-        .iter()
+    // The built-in rules know nothing of what that file lets pass.
+    let findings = || {
+        findings
+            .iter()
+            .filter(|finding| finding["rule"] != "named-password")
+    };
+    let rules: Vec<&str> = findings()
         .map(|finding| finding["rule"].as_str().unwrap())
         .collect();
     assert_eq!(rules.len(), 2, "{rules:?}");
     for rule in ["acme-deploy-token", "widget-password"] {
         assert!(rules.contains(&rule), "{rules:?}");
     }
-    for finding in findings {
+    for finding in findings() {
         for occurrence in finding["occurrences"].as_array().unwrap() {
             assert_eq!(
                 occurrence["origin"]["path"]["text"], "etc/app.conf",

@@ -420,6 +420,207 @@ def _(pairs):
     return "#!/bin/sh\ndocker run -d " + " ".join(f"-e {k}={v}" for k, v in pairs) + " -p 80:80 app:1\n"
 
 
+@carrier("helm values", "srv/chart/values.yaml")
+def _(pairs):
+    if not one_line(pairs):
+        return None
+    rows = "".join(f"      {camel(k)}: {quoted(v)}\n" for k, v in pairs)
+    return f"image:\n  repository: app\napp:\n  replicas: 2\n  config:\n    # set by the pipeline\n    settings:\n{rows}  resources: {{}}\n"
+
+
+@carrier("ansible inventory", "srv/ansible/hosts")
+def _(pairs):
+    if not one_line(pairs):
+        return None
+    return "[web]\nweb1 ansible_host=10.0.0.5 " + " ".join(f"{k.lower()}='{v}'" for k, v in pairs) + " ansible_port=22\n"
+
+
+@carrier("ansible vars", "srv/ansible/group_vars/all.yml")
+def _(pairs):
+    if not one_line(pairs):
+        return None
+    return "---\napp_port: 8080\n" + "".join(f"{k.lower()}: '{v}'\n" for k, v in pairs) + "app_user: app\n"
+
+
+@carrier("web.config", "inetpub/web.config")
+def _(pairs):
+    if not one_line(pairs):
+        return None
+    rows = "".join(f'    <add key="{"".join(w.capitalize() for w in k.split("_"))}" value="{html.escape(v)}" />\r\n' for k, v in pairs)
+    return f'<?xml version="1.0"?>\r\n<configuration>\r\n  <appSettings>\r\n    <add key="Mode" value="live" />\r\n{rows}  </appSettings>\r\n</configuration>\r\n'
+
+
+@carrier("hadoop xml", "etc/hadoop/core-site.xml")
+def _(pairs):
+    if not one_line(pairs):
+        return None
+    rows = "".join(f"  <property>\n    <name>{dotted(k)}</name>\n    <value>{html.escape(v)}</value>\n  </property>\n" for k, v in pairs)
+    return f'<?xml version="1.0"?>\n<configuration>\n{rows}</configuration>\n'
+
+
+@carrier("plist", "srv/ios/Info.plist")
+def _(pairs):
+    if not one_line(pairs):
+        return None
+    rows = "".join(f"\t<key>{camel(k)}</key>\n\t<string>{html.escape(v)}</string>\n" for k, v in pairs)
+    return f'<?xml version="1.0"?>\n<plist version="1.0">\n<dict>\n{rows}</dict>\n</plist>\n'
+
+
+@carrier("android strings", "srv/android/strings.xml")
+def _(pairs):
+    if not one_line(pairs):
+        return None
+    rows = "".join(f'    <string name="{k.lower()}">{html.escape(v)}</string>\n' for k, v in pairs)
+    return f'<resources>\n    <string name="app_name">App</string>\n{rows}</resources>\n'
+
+
+@carrier("postman environment", "srv/app/live.postman_environment.json")
+def _(pairs):
+    rows = [{"key": camel(k), "value": v, "type": "default", "enabled": True} for k, v in pairs]
+    return json.dumps({"name": "live", "values": rows}, indent="\t")
+
+
+@carrier("terraform variable", "srv/infra/variables.tf")
+def _(pairs):
+    if not one_line(pairs):
+        return None
+    return "".join(f'variable "{k.lower()}" {{\n  type    = string\n  default = {quoted(v)}\n}}\n\n' for k, v in pairs)
+
+
+@carrier("terraform block", "srv/infra/main.tf")
+def _(pairs):
+    if not one_line(pairs):
+        return None
+    rows = "".join(f"    {k.lower():<24} = {quoted(v)}\n" for k, v in pairs)
+    return f'resource "acme_app" "main" {{\n  name = "app"\n  settings = {{\n{rows}  }}\n}}\n'
+
+
+@carrier("typescript", "srv/app/environment.prod.ts")
+def _(pairs):
+    rows = "".join(f"  readonly {camel(k)}: string = {quoted(v)};\n" for k, v in pairs)
+    return f"export class Environment {{\n  readonly production: boolean = true;\n{rows}}}\n"
+
+
+@carrier("kotlin", "src/app/Config.kt")
+def _(pairs):
+    rows = "".join(f"    const val {k}: String = {quoted(v)}\n" for k, v in pairs)
+    return f"package io.acme\n\nobject Config {{\n{rows}}}\n"
+
+
+@carrier("rust", "src/app/config.rs")
+def _(pairs):
+    return "".join(f"pub const {k}: &str = {quoted(v)};\n" for k, v in pairs)
+
+
+@carrier("c header", "src/app/config.h")
+def _(pairs):
+    return "#pragma once\n" + "".join(f"#define {k} {quoted(v)}\n" for k, v in pairs)
+
+
+@carrier("perl", "srv/app/run.pl")
+def _(pairs):
+    return "use strict;\n" + "".join(f"$ENV{{{k}}} = '{v}';\n" for k, v in pairs)
+
+
+@carrier("groovy", "srv/app/Jenkinsfile")
+def _(pairs):
+    if not one_line(pairs):
+        return None
+    rows = "".join(f"    {k} = '{v}'\n" for k, v in pairs)
+    return f"pipeline {{\n  agent any\n  environment {{\n{rows}  }}\n  stages {{ stage('x') {{ steps {{ sh 'make' }} }} }}\n}}\n"
+
+
+@carrier("gitlab ci", "srv/app/.gitlab-ci.yml")
+def _(pairs):
+    return lines(lambda k, v: f"  {k}: {quoted(v)}")(pairs, "stages: [build]\nvariables:\n", "build:\n  script: [make]\n")
+
+
+@carrier("makefile", "srv/app/Makefile")
+def _(pairs):
+    return lines(lambda k, v: f"export {k} := {v.replace('$', '$$')}")(pairs, "all:\n\tmake build\n", "")
+
+
+@carrier("apache", "etc/apache2/app.conf")
+def _(pairs):
+    return lines(lambda k, v: f'  SetEnv {k} "{v}"')(pairs, "<VirtualHost *:80>\n", "</VirtualHost>\n")
+
+
+@carrier("nginx", "etc/nginx/app.conf")
+def _(pairs):
+    return lines(lambda k, v: f'    fastcgi_param {k} "{v}";')(pairs, "location / {\n", "}\n")
+
+
+@carrier("batch", "srv/deploy.bat")
+def _(pairs):
+    return lines(lambda k, v: f"set {k}={v}\r")(pairs, "@echo off\r\n", "app.exe\r\n")
+
+
+@carrier("fish", "root/.config/fish/config.fish")
+def _(pairs):
+    return lines(lambda k, v: f"set -gx {k} '{v}'")(pairs, "set -gx EDITOR vi\n", "")
+
+
+@carrier("hocon", "opt/app/application.conf")
+def _(pairs):
+    rows = "".join(f"    {kebab(k)} = {quoted(v)}\n" for k, v in pairs)
+    return f"akka.loglevel = INFO\nacme {{\n  settings {{\n{rows}  }}\n}}\n" if one_line(pairs) else None
+
+
+@carrier("elixir", "srv/app/prod.secret.exs")
+def _(pairs):
+    if not one_line(pairs):
+        return None
+    return "import Config\n\nconfig :acme, Acme.Endpoint,\n" + ",\n".join(f"  {k.lower()}: {quoted(v)}" for k, v in pairs) + "\n"
+
+
+@carrier("docker inspect", "var/log/inspect.json")
+def _(pairs):
+    return json.dumps([{"Id": "0f", "Config": {"Env": ["PATH=/usr/bin"] + [f"{k}={v}" for k, v in pairs], "Cmd": None}}], indent=4)
+
+
+@carrier("environ of a process", "var/crash/environ")
+def _(pairs):
+    return b"PATH=/usr/bin\0" + b"".join(f"{k}={v}".encode() + b"\0" for k, v in pairs) + b"HOME=/root\0"
+
+
+@carrier("json lines log", "var/log/events.jsonl")
+def _(pairs):
+    rows = {"level": "debug", "msg": "settings", "settings": {k.lower(): v for k, v in pairs}}
+    return json.dumps({"level": "info", "msg": "start"}) + "\n" + json.dumps(rows, separators=(",", ":")) + "\n"
+
+
+@carrier("java class", "opt/app/io/acme/Settings.class")
+def _(pairs):
+    # In the order in which javac writes constants: field, type and attribute once, then a reference and the text.
+    utf8 = lambda text: b"\x01" + len(text.encode()).to_bytes(2, "big") + text.encode()
+    pool = [utf8("java/lang/Object"), utf8("io/acme/Settings")]
+    for n, (key, value) in enumerate(pairs):
+        pool += [utf8(key)] + ([utf8("Ljava/lang/String;"), utf8("ConstantValue")] if n == 0 else [])
+        pool += [b"\x08" + (len(pool) + 2).to_bytes(2, "big"), utf8(value)]
+    return b"\xca\xfe\xba\xbe\0\0\0\x3d" + (len(pool) + 1).to_bytes(2, "big") + b"".join(pool) + b"\0\x21\0\x01\0\x02\0\0\0\0\0\0\0\0"
+
+
+@carrier(".net resource", "opt/app/Acme.dll")
+def _(pairs):
+    if not one_line(pairs):
+        return None
+    noise = bytes(n * 2654435761 >> 24 & 255 for n in range(8000))
+    heap = b"".join(len((k + "=" + v) * 2).to_bytes(2, "big") + (k + "=" + v).encode("utf-16-le") + b"\0" for k, v in pairs)
+    return b"MZ" + noise + b"\0" + heap + noise
+
+
+@carrier("zip in base64", "srv/k8s/bundle.yaml")
+def _(pairs):
+    body = CARRIERS["env"][1](pairs)
+    return "kind: ConfigMap\nbinaryData:\n  bundle.zip: " + base64.b64encode(zipped({"app/.env": body})).decode() + "\n" if body else None
+
+
+@carrier("tar.gz in base64", "srv/install.sh")
+def _(pairs):
+    body = base64.encodebytes(CARRIERS["tar.gz"][1](pairs)).decode()
+    return f"#!/bin/sh\nbase64 -d <<'END' | tar xz -C /\n{body}END\n"
+
+
 def zipped(files):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -433,6 +634,26 @@ def own_files(m, kinds):
     make = {name: function for name, _, function in kinds}
     value = lambda kind, n=0: make[kind](m)[n][1]
     for n in range(3):
+        password = m.password()
+        yield "rails-database", "database.yml", "srv/rails/config/database.yml", f"production:\n  adapter: postgresql\n  host: db\n  username: app\n  password: {m.alnum(18)}\n"
+        yield "odbc", "odbc.ini", "etc/odbc.ini", f"[acme]\nDriver = PostgreSQL\nServername = db\nUID = app\nPWD = {m.alnum(18)}\n"
+        yield "smbcredentials", "smbcredentials", "root/.smbcredentials", f"username=ci\npassword={password}\ndomain=ACME\n"
+        yield "sssd", "sssd.conf", "etc/sssd/sssd.conf", f"[domain/acme]\nldap_default_bind_dn = cn=ro,dc=acme\nldap_default_authtok = {m.alnum(20)}\n"
+        yield "tomcat", "tomcat-users.xml", "opt/tomcat/conf/tomcat-users.xml", f'<tomcat-users>\n  <user username="ops" password="{m.alnum(16)}" roles="manager-gui"/>\n</tomcat-users>\n'
+        yield "tomcat", "context.xml", "opt/tomcat/conf/context.xml", f'<Context>\n  <Resource name="jdbc/app" type="javax.sql.DataSource" username="app" password="{m.alnum(18)}" url="jdbc:mysql://db/app"/>\n</Context>\n'
+        yield "joomla", "configuration.php", "var/www/configuration.php", f"<?php\nclass JConfig {{\n\tpublic $user = 'app';\n\tpublic $password = '{m.alnum(16)}';\n\tpublic $db = 'app';\n}}\n"
+        yield "phpmyadmin", "config.inc.php", "etc/phpmyadmin/config.inc.php", f"<?php\n$cfg['Servers'][$i]['user'] = 'root';\n$cfg['Servers'][$i]['password'] = '{m.alnum(16)}';\n"
+        yield "drupal", "settings.php", "var/www/sites/default/settings.php", f"<?php\n$databases['default']['default'] = array (\n  'database' => 'app',\n  'username' => 'app',\n  'password' => '{m.alnum(18)}',\n  'host' => 'db',\n);\n"
+        yield "ormconfig", "ormconfig.json", "srv/app/ormconfig.json", json.dumps({"type": "postgres", "host": "db", "username": "app", "password": m.alnum(18), "database": "app"}, indent=2)
+        yield "alembic", "alembic.ini", "srv/app/alembic.ini", f"[alembic]\nscript_location = alembic\nsqlalchemy.url = postgresql+psycopg2://app:{m.alnum(18)}@db/app\n"
+        yield "jdbc-url", "jdbc url", "opt/app/jdbc.properties", f"jdbc.url=jdbc:postgresql://db:5432/app?user=app&password={m.alnum(18)}\n"
+        yield "kafka-jaas", "kafka client", "etc/kafka/client.properties", f'security.protocol=SASL_SSL\nsasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="app" password="{m.alnum(20)}";\n'
+        yield "redis", "redis users", "etc/redis/users.acl", f"user app on >{m.alnum(32)} ~* +@all\n"
+        yield "ansible-password", "ansible inventory", "srv/ansible/inventory.ini", f"[db]\ndb1 ansible_host=10.0.0.6 ansible_user=ops ansible_ssh_pass={m.alnum(16)} ansible_become_pass={m.alnum(16)}\n"
+        yield "pg-service", "pg_service.conf", "root/.pg_service.conf", f"[app]\nhost=db\nuser=app\npassword={m.alnum(18)}\ndbname=app\n"
+        yield "mc", "mc config", "root/.mc/config.json", json.dumps({"version": "10", "aliases": {"s3": {"url": "https://s3.acme.io", "accessKey": m.alnum(20), "secretKey": m.alnum(40), "api": "S3v4"}}}, indent=1)
+        yield "grafana-admin", "grafana.ini", "etc/grafana/grafana.ini", f"[security]\nadmin_user = admin\nadmin_password = {m.alnum(18)}\nsecret_key = {m.alnum(20)}\n"
+        yield "keystore-password", "application.properties", "opt/gw/application.properties", f"server.ssl.key-store=classpath:k.p12\nserver.ssl.key-store-password={m.alnum(16)}\n"
         key, secret = value("aws-pair"), m.text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 40)
         yield "aws-pair", "aws credentials", "root/.aws/credentials", f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
         yield "aws-pair", "s3cfg", "root/.s3cfg", f"[default]\naccess_key = {key}\nbucket_location = US\nhost_base = s3.amazonaws.com\nsecret_key = {secret}\nuse_https = True\n"

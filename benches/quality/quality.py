@@ -23,7 +23,7 @@ import plants
 GB = 1_000_000_000
 
 
-def plant(folder, seed, extra):
+def plant(folder, seed, extra, every):
     maker = plants.Maker(seed)
     truth = {"seed": seed, "plants": [], "decoys": []}
     tree = os.path.join(folder, "tree")
@@ -32,6 +32,8 @@ def plant(folder, seed, extra):
     def write(path, body, entry, group):
         nonlocal number
         number += 1
+        if group == "plants" and number % every:
+            return
         path = f"p{number:05d}/{path}"
         full = os.path.join(tree, path)
         os.makedirs(os.path.dirname(full), exist_ok=True)
@@ -267,6 +269,7 @@ def main():
     command = commands.add_parser("plant")
     command.add_argument("folder")
     command.add_argument("--seed", type=int, default=1)
+    command.add_argument("--every", type=int, default=1, help="plant only every so many of them")
     command.add_argument("--examples", type=argparse.FileType(), help="examples of rules, a JSON object on each line")
     command = commands.add_parser("image")
     command.add_argument("out")
@@ -282,7 +285,7 @@ def main():
     command.add_argument("--most", type=float, default=1.0, help="the most findings of the first report per GB")
     options = parser.parse_args()
     if options.command == "plant":
-        plant(options.folder, options.seed, options.examples or [])
+        plant(options.folder, options.seed, options.examples or [], options.every)
         return 0
     if options.command == "image":
         image(options.out, options.trees)

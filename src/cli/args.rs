@@ -10,6 +10,7 @@ use crate::oci::Platform;
 use crate::policy::{ImageGlob, PathGlob, StatusName};
 use crate::rules::{Confidence, Severity};
 use crate::source::Provider;
+use crate::sweep::Kind;
 
 /// Finds secrets in every layer of a container image, including what later layers deleted.
 #[derive(Debug, Parser)]
@@ -44,6 +45,8 @@ pub(super) enum Command {
     Login(LoginArgs),
     /// Print the manual page, or write those of all commands into a folder.
     Man(ManArgs),
+    /// Ask what sweeps found: where a secret is, which tags moved, what was not read.
+    Query(QueryArgs),
     /// List, show, check and try rules.
     Rules(RulesArgs),
     /// Scan images: every layer, every platform, and all metadata.
@@ -51,6 +54,8 @@ pub(super) enum Command {
     Scan(Box<ScanArgs>),
     /// Show one finding of a JSON report.
     Show(ShowArgs),
+    /// Scan whole registries, each layer once, and keep what was found: stopped at any time, it goes on from there.
+    Sweep(Box<SweepArgs>),
     /// Upload a SARIF report to GitHub code scanning, and wait until it is read.
     Upload(UploadArgs),
 }
@@ -150,6 +155,10 @@ pub(super) struct ScanArgs {
     /// a category.
     #[arg(long, value_name = "WHERE", help_heading = "Dockerfile")]
     pub(super) sarif_location: Option<SarifLocation>,
+    /// Put what a baseline or a policy leaves out into SARIF too, marked as suppressed. Not for GitHub, which takes it for
+    /// alerts; what is uploaded never has it.
+    #[arg(long, help_heading = "Dockerfile")]
+    pub(super) sarif_suppressed: bool,
     /// Upload SARIF under this category instead of `layersift/REPOSITORY/PLATFORM`. Of several images each adds its platform.
     #[arg(long, value_name = "NAME", help_heading = "Dockerfile")]
     pub(super) category: Option<String>,
@@ -495,6 +504,221 @@ pub(super) struct ShowArgs {
     pub(super) report: PathBuf,
 }
 
+const SWEEP_HELP: &str = "\
+Targets:
+  registry.example.com                 every repository that the registry lists for the login
+  registry.example.com/team/           those below a name
+  registry.example.com/team/app        one repository, every tag
+  registry.example.com/team/app:1.4    one image
+  ./images.txt                         a file with one of these on each line; # begins a comment
+
+The state holds what was found, without any secret: keyed hashes, paths, and what a redacted
+report shows. Its key is the file STATE.key beside it, made by the first sweep, unless
+--fingerprint-key-file or LAYERSIFT_FINGERPRINT_KEY gives one. Whoever has state and key can
+try whether a guessed password is in it: keep both from others.
+
+A sweep that was ended in any way goes on with the same command.
+
+Exit codes:
+  0  everything was read, and nothing that can be pulled has a secret
+  1  findings
+  2  usage or configuration, or a state that cannot be used
+  3  nothing could be read
+  4  something was not read; no findings so far
+  5  something was not read, and there are findings
+  130, 143  interrupted";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = SWEEP_HELP, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct SweepArgs {
+    #[command(subcommand)]
+    pub(super) command: Option<SweepCommand>,
+    #[command(flatten)]
+    pub(super) run: SweepRunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SweepCommand {
+    /// Write what a state holds: what can be pulled now, and what is in it.
+    Report(SweepReportArgs),
+    /// Print how far the last sweep is.
+    Status(SweepStatusArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SweepRunArgs {
+    /// What to sweep.
+    #[arg(required = true, value_name = "TARGET")]
+    pub(super) targets: Vec<String>,
+    /// The file that holds what is known; made where it is missing.
+    #[arg(long, value_name = "FILE", default_value = "layersift-sweep.db")]
+    pub(super) state: PathBuf,
+    /// Read lists and manifests, say how much there is to read, and write nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Name secrets by an HMAC with the key in this file; always the same for a state.
+    #[arg(long, value_name = "FILE")]
+    pub(super) fingerprint_key_file: Option<PathBuf>,
+
+    /// Only repositories that match this glob. May be given several times.
+    #[arg(long, value_name = "GLOB", help_heading = "What is swept")]
+    pub(super) repository: Vec<String>,
+    /// Only tags that match this glob. May be given several times.
+    #[arg(long, value_name = "GLOB", help_heading = "What is swept")]
+    pub(super) tag: Vec<String>,
+    /// Of each repository only the N tags that sort last as versions do.
+    #[arg(long, value_name = "N", help_heading = "What is swept")]
+    pub(super) newest: Option<usize>,
+    /// Only this platform, `os/arch[/variant]`. May be given several times.
+    #[arg(long, value_name = "PLATFORM", help_heading = "What is swept")]
+    pub(super) platform: Vec<Platform>,
+    /// Do not ask for manifests that were seen before and that no tag leads to any more.
+    #[arg(long, help_heading = "What is swept")]
+    pub(super) no_recheck: bool,
+    /// Rules of your own (TOML), added to the built-in ones. May be given several times.
+    #[arg(long, value_name = "FILE", help_heading = "What is swept")]
+    pub(super) rules: Vec<PathBuf>,
+
+    /// What the registry is: auto, azure, gitea, gitlab, google, harbor, oci, quay. Lists of its own give digests, and
+    /// manifests that no tag leads to; `auto` tells those of known hosts, and Harbor.
+    #[arg(
+        long,
+        value_name = "KIND",
+        default_value = "auto",
+        help_heading = "What is swept"
+    )]
+    pub(super) kind: Kind,
+
+    /// At most so many requests a second to each registry.
+    #[arg(long, value_name = "N", value_parser = rate, help_heading = "Burden")]
+    pub(super) rate: Option<f64>,
+    /// So many requests and downloads at a time [default: the limit `downloads-per-host`].
+    #[arg(long, value_name = "N", value_parser = jobs, help_heading = "Burden")]
+    pub(super) parallel: Option<usize>,
+    /// Read no more manifests once a registry says that only so many pulls are left of its quota.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Burden")]
+    pub(super) keep_pulls: u64,
+
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
+
+    /// End the sweep after this time (`90s`, `10m`, `1h`); the same command goes on with it.
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Run")]
+    pub(super) timeout: Option<Duration>,
+    /// Set a cap on what is read, as for `scan`. May be given several times.
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Run")]
+    pub(super) limit: Vec<Setting>,
+    /// Match with this many threads [default: one per core].
+    #[arg(long, short, value_name = "N", value_parser = jobs, help_heading = "Run")]
+    pub(super) jobs: Option<usize>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SweepReportArgs {
+    /// The state.
+    #[arg(long, value_name = "FILE", default_value = "layersift-sweep.db")]
+    pub(super) state: PathBuf,
+    /// What to write: json, markdown, to standard output, or `sarif=DIR/`, one file for each image.
+    #[arg(long, short, value_name = "FORMAT", default_value = "json")]
+    pub(super) format: String,
+    /// The key of the state, for `sarif`.
+    #[arg(long, value_name = "FILE")]
+    pub(super) fingerprint_key_file: Option<PathBuf>,
+    /// The rules of your own that the sweep was given, for `sarif`. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(super) rules: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SweepStatusArgs {
+    /// The state.
+    #[arg(long, value_name = "FILE", default_value = "layersift-sweep.db")]
+    pub(super) state: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct QueryArgs {
+    #[command(subcommand)]
+    pub(super) command: QueryCommand,
+    /// The state of the sweeps.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "layersift-sweep.db",
+        global = true
+    )]
+    pub(super) state: PathBuf,
+    /// How to print the answer.
+    #[arg(long, short, value_name = "FORMAT", default_value = "table", global = true)]
+    pub(super) format: QueryFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum QueryFormat {
+    Csv,
+    Json,
+    Table,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum QueryCommand {
+    /// What was read, and what was not and why.
+    Coverage,
+    /// What was found in one image: `host/repository:tag`, `host/repository@digest` or a digest.
+    Image {
+        /// The image.
+        name: String,
+    },
+    /// Which tags point elsewhere, are new or gone since a sweep, and the secrets that came and went by it.
+    Moved {
+        /// The sweep to compare with [default: the one before the last].
+        #[arg(long, value_name = "SWEEP")]
+        since: Option<i64>,
+    },
+    /// Secrets that no sweep up to this one had found.
+    New {
+        /// The sweep.
+        #[arg(long, value_name = "SWEEP")]
+        since: i64,
+    },
+    /// Where a secret is or was, and what must be deleted for it to be gone.
+    Secret(Box<QuerySecretArgs>),
+}
+
+const QUERY_SECRET_HELP: &str = "\
+The column `where`:
+  live      a tag leads to it
+  untagged  no tag leads to it any more, and it can still be pulled by its digest
+  past      the tag went on, and another tag leads to it
+  gone      the registry has it no more
+
+Exit codes:
+  0  it is in nothing that can be pulled
+  1  it is
+  2  usage, or a state that cannot be used";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = QUERY_SECRET_HELP)]
+pub(super) struct QuerySecretArgs {
+    /// Its name, `lss1:…` as reports of sweeps have it, or enough of its beginning.
+    #[arg(required_unless_present = "value_stdin", conflicts_with = "value_stdin")]
+    pub(super) name: Option<String>,
+    /// Read the secret itself from standard input.
+    #[arg(long)]
+    pub(super) value_stdin: bool,
+    /// Ask the registries whether every manifest and every blob of it is gone.
+    #[arg(long)]
+    pub(super) verify_gone: bool,
+    /// The key of the state [default: STATE.key beside it].
+    #[arg(long, value_name = "FILE")]
+    pub(super) fingerprint_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
+}
+
 const UPLOAD_HELP: &str = "\
 Environment:
   GH_TOKEN, GITHUB_TOKEN  the access token; the first that is set is used. It needs
@@ -583,6 +807,14 @@ impl std::str::FromStr for Mirror {
             _ => Err("its URL is not http or https".to_owned()),
         }
     }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number| (0.001..=10_000.0).contains(number));
+    number.ok_or_else(|| "expected a number of requests a second".to_owned())
 }
 
 fn jobs(text: &str) -> Result<usize, String> {

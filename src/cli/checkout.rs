@@ -8,14 +8,16 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
+use url::Url;
 
 use super::args::{SarifLocation, ScanArgs};
 use super::messages::Messages;
+use super::upload::git;
 use crate::dockerfile::{Known, Located, Source};
 use crate::finding::{Origin, Report};
 use crate::limits::Limits;
 use crate::oci::Provenance;
-use crate::report::sarif::{Standing, TrackedFiles};
+use crate::report::sarif::{Standing, TrackedFiles, VersionControl};
 
 /// A git work tree.
 struct Checkout {
@@ -206,6 +208,53 @@ pub(super) fn tracked(report: &Report) -> TrackedFiles {
     tracked
 }
 
+/// The repository and the commit of the checkout: as GitHub Actions or GitLab CI say it, or else as git does. `None` where
+/// the repository has no address that others could use.
+pub(super) fn version_control() -> Option<VersionControl> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let branch = |reference: String| reference.strip_prefix("refs/heads/").map(str::to_owned);
+    if let (Some(server), Some(name)) = (variable("GITHUB_SERVER_URL"), variable("GITHUB_REPOSITORY")) {
+        return Some(VersionControl {
+            repository: address(&format!("{server}/{name}"))?,
+            revision: variable("GITHUB_SHA"),
+            branch: variable("GITHUB_HEAD_REF").or_else(|| branch(variable("GITHUB_REF")?)),
+        });
+    }
+    if let Some(url) = variable("CI_PROJECT_URL") {
+        return Some(VersionControl {
+            repository: address(&url)?,
+            revision: variable("CI_COMMIT_SHA"),
+            branch: variable("CI_COMMIT_BRANCH"),
+        });
+    }
+    Some(VersionControl {
+        repository: address(&git(&["config", "--get", "remote.origin.url"])?)?,
+        revision: git(&["rev-parse", "--verify", "--quiet", "HEAD"]),
+        branch: git(&["symbolic-ref", "--quiet", "HEAD"]).and_then(branch),
+    })
+}
+
+/// The URI of a remote without user, password and query. Paths of this machine are no address.
+fn address(remote: &str) -> Option<String> {
+    if let Some((scheme, _)) = remote.split_once("://") {
+        if !matches!(scheme, "git" | "http" | "https" | "ssh") {
+            return None;
+        }
+        let mut url = Url::parse(remote).ok()?;
+        url.set_username("").ok()?;
+        url.set_password(None).ok()?;
+        url.set_query(None);
+        url.set_fragment(None);
+        return Some(url.into());
+    }
+    // As of scp: `git@example.com:acme/app.git`.
+    let (host, path) = remote.split_once(':')?;
+    let host = host.rsplit('@').next().unwrap_or(host);
+    let is_host = host.len() > 1 && !host.contains(['/', '\\']);
+    let url = is_host.then(|| Url::parse(&format!("ssh://{host}/{}", path.trim_start_matches('/'))));
+    url?.ok().map(Into::into)
+}
+
 /// Says what could not be tied to lines, and why.
 pub(super) fn tell(report: &Report, known: &Known, located: &Located, messages: &Messages) {
     if !known.provenances.is_empty() && !located.uses_provenance && !report.images.is_empty() {
@@ -247,3 +296,38 @@ fn read(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
 
 /// 4 MiB, as [`Source::parse`] takes.
 const MOST_DOCKERFILE: u64 = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_no_login_and_is_no_path() {
+        for (remote, expected) in [
+            (
+                "https://u:p@example.com/acme/app.git?t=1#x",
+                Some("https://example.com/acme/app.git"),
+            ),
+            (
+                "git@example.com:acme/app.git",
+                Some("ssh://example.com/acme/app.git"),
+            ),
+            (
+                "example.com:/acme/app.git",
+                Some("ssh://example.com/acme/app.git"),
+            ),
+            (
+                "ssh://git@example.com:22/acme/app",
+                Some("ssh://example.com:22/acme/app"),
+            ),
+            ("/srv/git/app.git", None),
+            ("../app:1", None),
+            ("C:\\work\\app", None),
+            ("file:///srv/git/app.git", None),
+            ("https://", None),
+            ("", None),
+        ] {
+            assert_eq!(address(remote).as_deref(), expected, "{remote}");
+        }
+    }
+}

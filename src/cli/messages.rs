@@ -22,6 +22,14 @@ impl Messages {
         }
     }
 
+    /// Before it is known what was asked for.
+    pub(super) fn plain() -> Self {
+        Self {
+            quiet: false,
+            color: false,
+        }
+    }
+
     /// Prints an error with its causes, one line each, and a hint where there is a next step. Never silenced.
     pub(super) fn error(&self, error: &anyhow::Error) {
         eprintln!("{} {error}", self.label("error:", "31"));
@@ -80,6 +88,9 @@ impl Messages {
 /// A next step for whoever meets this error.
 fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     use crate::policy::{baseline::BaselineError, digests::DigestError, file::PolicyError};
+    if let Some(error) = error.downcast_ref::<crate::sweep::StateError>() {
+        return error.hint().map(str::to_owned);
+    }
     if let Some(error) = error.downcast_ref::<PolicyError>() {
         return error.hint.clone();
     }

@@ -15,10 +15,13 @@ mod list;
 mod login;
 mod man;
 mod messages;
+mod plugin;
 mod progress;
+mod query;
 mod rules;
 mod scan;
 pub mod show;
+mod sweep;
 mod upload;
 
 use std::ffi::OsString;
@@ -30,9 +33,23 @@ use clap::error::ErrorKind;
 use args::{Args, Command};
 use exit::Exit;
 use messages::Messages;
+use plugin::Call;
 
 /// Runs the command that `arguments` (program name first) ask for.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let call = match plugin::call(arguments.into_iter().collect()) {
+        Ok(call) => call,
+        Err(error) => {
+            Messages::plain().error(&error);
+            return Exit::Usage.into();
+        }
+    };
+    let (arguments, is_push) = match call {
+        Call::Command(arguments) => (arguments, false),
+        Call::Push(arguments) => (arguments, true),
+        Call::Nothing => return Exit::Clean.into(),
+        Call::Metadata => return plugin::metadata(),
+    };
     let args = match Args::try_parse_from(arguments) {
         Ok(args) => args,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => return messages::version(),
@@ -46,13 +63,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Cat(cat) => cat::run(&cat, &args.output, &messages),
         Command::Completions(completions) => completions::run(&completions),
         Command::Doctor => doctor::run(&args.output),
+        Command::Gate(gate) if is_push => plugin::push(*gate, &args.output, &messages),
         Command::Gate(gate) => gate::run(*gate, &args.output, &messages),
         Command::List(list) => list::run(&list, &messages),
         Command::Login(login) => login::run(&login, &messages),
         Command::Man(man) => man::run(&man),
+        Command::Query(query) => query::run(query, &messages),
         Command::Rules(rules) => rules::run(&rules, &messages),
         Command::Scan(scan) => scan::run(*scan, &args.output, &messages),
         Command::Show(show) => show::run(&show, &args.output),
+        Command::Sweep(sweep) => sweep::run(*sweep, &args.output, &messages),
         Command::Upload(upload) => upload::run(&upload, &messages),
     };
     match result {

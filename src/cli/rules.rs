@@ -15,7 +15,7 @@ use super::exit::Exit;
 use super::messages::Messages;
 use super::scan::{load_rules, read_rules};
 use crate::engine::{Matcher, Scratch};
-use crate::finding::{Reveal, Secret};
+use crate::finding::Reveal;
 use crate::layer::{Claims, LayerCandidate, LayerReader, Silent};
 use crate::limits::{Budget, Limits};
 use crate::oci::Algorithm;
@@ -288,7 +288,7 @@ fn described(matcher: &Matcher, path: &Path, found: &LayerCandidate, reveal: Rev
         true => String::new(),
         false => format!(": {}", evidence.join(", ")),
     };
-    let secret = Secret::new(found.candidate.text.clone()).shown(reveal);
+    let secret = found.candidate.text.shown(reveal);
     let confidence = found.candidate.confidence;
     format!(
         "{place}:{line}:{column}  {}  {secret}  {confidence}{evidence}\n",

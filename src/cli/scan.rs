@@ -30,7 +30,7 @@ use crate::source::registry::RegistryOptions;
 use crate::source::{self, OpenOptions, Opened, SourceError};
 
 /// The environment variable that holds the key of fingerprints.
-const FINGERPRINT_KEY: &str = "LAYERSIFT_FINGERPRINT_KEY";
+pub(super) const FINGERPRINT_KEY: &str = "LAYERSIFT_FINGERPRINT_KEY";
 
 /// Columns of a report that is not read on a terminal.
 const PLAIN_WIDTH: usize = 100;
@@ -152,10 +152,14 @@ pub(super) fn execute(
         tell_nameless(&report, messages);
     }
     let tracked = (standing == Standing::File).then(|| checkout::tracked(&report));
+    let has_sarif = uploader.is_some() || sinks.iter().any(|(format, _)| format.name == "sarif");
+    let version_control = has_sarif.then(checkout::version_control).flatten();
     let placing = sarif::Options {
         standing,
         category: args.category.as_deref(),
         tracked: tracked.as_ref(),
+        with_suppressed: args.sarif_suppressed,
+        version_control: version_control.as_ref(),
     };
     let notes = report::notes(&rules);
     let mut is_lost = false;
@@ -184,7 +188,10 @@ pub(super) fn execute(
             rules: &notes,
             width: PLAIN_WIDTH,
             colour: false,
-            sarif: placing,
+            sarif: sarif::Options {
+                with_suppressed: false,
+                ..placing
+            },
         };
         is_lost |= !uploader.upload(&report, &verdict, settings, messages);
     }

@@ -173,7 +173,7 @@ fn token() -> anyhow::Result<Token> {
 }
 
 /// The first line git prints, where there is a git and it succeeds.
-fn git(arguments: &[&str]) -> Option<String> {
+pub(super) fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git")
         .args(arguments)
         .stdin(Stdio::null())

@@ -394,6 +394,7 @@ impl Texts<'_> {
             }
             assignment(&mut self.text, column, value);
         }
+        self.setting(&row);
         let number = number.unwrap_or(0);
         let (first, _) = self.rows.unwrap_or((number, number));
         self.rows = Some((first, number));
@@ -401,6 +402,26 @@ impl Texts<'_> {
             self.hand_over()?;
         }
         Ok(())
+    }
+
+    /// Writes a row of a table of settings once more as what it means: the text of its column `name` is given the text
+    /// of its column `value`.
+    fn setting(&mut self, row: &[Value<'_>]) {
+        let text = |words: &[&[u8]]| {
+            let place = self.table.columns.iter().position(|column| {
+                let last = column.rsplit(|&byte| byte == b'_').next().unwrap_or_default();
+                words.iter().any(|word| last.eq_ignore_ascii_case(word))
+            })?;
+            match row.get(place)? {
+                Value::Text(text) if !text.is_empty() => Some(text),
+                _ => None,
+            }
+        };
+        if let (Some(name), Some(value)) = (text(&NAME_COLUMNS), text(&VALUE_COLUMNS))
+            && name.len() <= NAME_BYTES
+        {
+            assignment(&mut self.text, name, value);
+        }
     }
 
     fn hand_over(&mut self) -> Result<(), OpenError> {
@@ -419,6 +440,10 @@ impl Texts<'_> {
             .map_err(OpenError::Content)
     }
 }
+
+/// What the columns of a table of settings are called, or end in after `_`.
+const NAME_COLUMNS: [&[u8]; 6] = [b"name", b"key", b"setting", b"option", b"parameter", b"variable"];
+const VALUE_COLUMNS: [&[u8]; 3] = [b"value", b"val", b"content"];
 
 /// Writes a line that gives a value to a name, quoted where that changes nothing of it.
 pub(super) fn assignment(text: &mut Vec<u8>, name: &[u8], value: &[u8]) {

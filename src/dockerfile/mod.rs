@@ -78,12 +78,12 @@ pub fn locate(report: &mut Report, known: &Known) -> Located {
             if occurrences.peek().is_none() {
                 continue;
             }
-            let secret = String::from_utf8_lossy(finding.secret.expose());
+            let secret = finding.secret.known().map(String::from_utf8_lossy);
             for occurrence in occurrences {
                 // The name of a variable stands at the beginning of its line.
                 let line = occurrence.context.iter().find(|line| line.here);
                 let text = TextFacts {
-                    secret: &secret,
+                    secret: secret.as_deref(),
                     name: line
                         .and_then(|line| line.text.split_once('='))
                         .map(|(name, _)| name),

@@ -162,7 +162,10 @@ impl Source {
                 stage.steps.push(Step {
                     instruction: index,
                     keyword: keyword(instruction).to_owned(),
-                    made: form(instruction, &mut variables),
+                    made: match instruction {
+                        parser::Instruction::Onbuild(_) => trigger(&self.instructions[index].text),
+                        _ => form(instruction, &mut variables),
+                    },
                 });
             }
         }
@@ -354,6 +357,15 @@ fn form(instruction: &parser::Instruction<'_>, variables: &mut Variables) -> For
         },
         // Compared by its keyword, and by what words it shares.
         _ => listed([""], variables),
+    }
+}
+
+/// What stands behind `ONBUILD`, as it is written: it is kept for the builds of others.
+fn trigger(text: &str) -> Form {
+    let body = text.split_once(char::is_whitespace).map_or("", |(_, body)| body);
+    Form::Other {
+        texts: vec![Pattern::literal(&fold_command(body))],
+        names: Vec::new(),
     }
 }
 

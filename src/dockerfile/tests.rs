@@ -181,6 +181,55 @@ fn what_the_base_did_the_same_way_is_not_mapped() {
 }
 
 #[test]
+fn what_triggers_of_the_base_brought_is_of_the_base() {
+    // The instructions of a base's `ONBUILD` stand in the history before one's own, as if they were these.
+    for (dockerfile, entries, expected) in [
+        (
+            "FROM base\nCOPY b /b\n",
+            &[
+                "+ADD rootfs.tar /",
+                "ONBUILD COPY a /a",
+                "+COPY a /a",
+                "+RUN /bin/sh -c make",
+                "+COPY b /b",
+            ][..],
+            "1 1 1 2",
+        ),
+        (
+            "FROM base\nCOPY . /app\n",
+            &["+ADD rootfs.tar /", "+COPY . /app", "+COPY . /app"],
+            "1 1 2",
+        ),
+        // One's own is for the builds of others, and makes no layer.
+        (
+            "FROM base\nONBUILD COPY a /a\nCOPY b /b\n",
+            &["+ADD rootfs.tar /", "ONBUILD COPY a /a", "+COPY b /b"],
+            "1 3",
+        ),
+        (
+            "FROM base\nONBUILD COPY a /a\nCOPY b /b\n",
+            &["+ADD rootfs.tar /", "+COPY b /b"],
+            "1 3",
+        ),
+        (
+            "FROM base\nONBUILD COPY a /a\n",
+            &[
+                "+ADD rootfs.tar /",
+                "+COPY a /a",
+                "/bin/sh -c #(nop)  ONBUILD COPY a /a",
+            ],
+            "1 1",
+        ),
+    ] {
+        assert_eq!(
+            by_history(dockerfile, entries),
+            expected,
+            "{dockerfile}{entries:?}"
+        );
+    }
+}
+
+#[test]
 fn a_stage_continues_another_and_other_stages_are_left_alone() {
     let dockerfile = "FROM base AS common\nCOPY a /a\nFROM common AS build\nRUN make all\nFROM common\n\
                       COPY --from=build /out /app\n";

@@ -19,7 +19,8 @@ pub(super) struct Build<'a> {
 
 /// What is known of a text that holds a secret.
 pub(super) struct TextFacts<'a> {
-    pub(super) secret: &'a str,
+    /// The secret; `None` where its text was not kept.
+    pub(super) secret: Option<&'a str>,
     /// The name before the `=` of its line.
     pub(super) name: Option<&'a str>,
     pub(super) line: u64,
@@ -233,9 +234,10 @@ impl Tied {
     fn of_history(&self, entry: usize, text: &TextFacts<'_>) -> Option<MadeBy> {
         let made_by = self.of_entry(entry)?;
         let own = &self.dockerfile.instructions.get(made_by.instruction)?.text;
-        let argument = self.history[entry]
-            .argument_of(text.secret)
-            .filter(|_| !own.contains(text.secret));
+        let argument = text
+            .secret
+            .filter(|secret| !own.contains(secret))
+            .and_then(|secret| self.history[entry].argument_of(secret));
         let argument = argument.and_then(|name| self.last_step("ARG", |step| step.sets(name)));
         Some(MadeBy {
             instruction: argument.unwrap_or(made_by.instruction),
@@ -264,7 +266,7 @@ impl Tied {
             "WorkingDir" => "WORKDIR",
             _ => return None,
         };
-        let folded = super::words::fold(text.secret);
+        let folded = super::words::fold(text.secret.unwrap_or_default());
         let mut entries = self.history.iter().enumerate().rev();
         let told = entries
             .find(|(_, made)| made.keyword == keyword && !folded.is_empty() && made.body.contains(&folded));
@@ -272,9 +274,8 @@ impl Tied {
             return Some(made_by);
         }
         let has_text = |step: &Step| {
-            self.dockerfile.instructions[step.instruction]
-                .text
-                .contains(text.secret)
+            let instruction = &self.dockerfile.instructions[step.instruction].text;
+            text.secret.is_some_and(|secret| instruction.contains(secret))
         };
         if let Some(instruction) = self.last_step(keyword, has_text) {
             return Some(MadeBy {

@@ -57,6 +57,8 @@ fn ends_with_escape(before: &[u8]) -> bool {
         [.., b'\\', b'n' | b'r' | b't'] => true,
         [.., b'%', a, b] | [.., b'\\', b'x', a, b] if hex(&[a, b]) => true,
         [.., b'\\', b'u', a, b, c, d] => hex(&[a, b, c, d]),
+        // The length of a text among the constants of a class file of Java: the JVM Specification, 4.4.7.
+        [.., 1, 0..=3, _] => true,
         _ => false,
     }
 }
@@ -112,7 +114,14 @@ mod tests {
 
     #[test]
     fn the_end_of_an_escape_is_a_boundary() {
-        for text in [r"\nSECRET", "%3DSECRET", r"\u0022SECRET", r"\x3dSECRET"] {
+        for text in [
+            "\x01\0(SECRET",
+            "\x01\0aSECRET",
+            r"\nSECRET",
+            "%3DSECRET",
+            r"\u0022SECRET",
+            r"\x3dSECRET",
+        ] {
             assert!(bounded(Boundary::Token, text), "{text}");
         }
         for text in ["nSECRET", "%3SECRET", r"\u22SECRET", "D3SECRET"] {

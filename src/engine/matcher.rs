@@ -12,14 +12,15 @@ use std::sync::{Arc, OnceLock};
 use globset::GlobMatcher;
 use regex_automata::meta::{Cache, Regex};
 use regex_automata::util::captures::Captures;
-use regex_automata::{Anchored, Input, PatternID};
+use regex_automata::{Anchored, Input, PatternID, PatternSet};
 use sha2::{Digest as _, Sha256};
 
+use super::assignment::{self, Assignment};
 use super::checks::{self, Verdict};
 use super::filter::Filter;
 use super::prefilter::{Hit, Prefilter};
 use super::{Candidate, Companion, File, Place, Regions, Window, context, entropy, extract};
-use crate::rules::{self, Check, Confidence, Evidence, Literal, Part, Pattern, Rule, RuleSet};
+use crate::rules::{self, Boundary, Check, Confidence, Evidence, Literal, Part, Pattern, Rule, RuleSet};
 use crate::text;
 
 /// A compiled set of rules. Built once; shared by all threads.
@@ -36,6 +37,12 @@ pub struct Matcher {
     filters: Vec<Option<Filter>>,
     /// Rules that no literal leads to.
     slow: Vec<usize>,
+    /// Rules that the path of a file leads to.
+    by_path: Vec<usize>,
+    /// By literal: whether it is a word in the name of a key.
+    words: Vec<bool>,
+    /// Rules that know what the key of their value is called.
+    keys: Keys,
     /// Tells whose expressions a `Scratch` has caches for.
     identity: Arc<()>,
 }
@@ -69,6 +76,16 @@ struct RuleSearch {
     parts: Vec<Search>,
     /// Alone; `None` where that is no different.
     alone: Vec<Option<Search>>,
+    /// The value of a key whose name is known.
+    value: Option<Search>,
+}
+
+/// The names of all keys in one expression, compiled when first needed.
+struct Keys {
+    /// By pattern: its rule.
+    rules: Vec<usize>,
+    names: Vec<String>,
+    compiled: OnceLock<Regex>,
 }
 
 /// An expression that is compiled when first needed.
@@ -115,7 +132,7 @@ impl Matcher {
         let mut known: HashMap<Literal, usize> = HashMap::new();
         let mut targets: Vec<Vec<Target>> = Vec::new();
         let mut searches = Vec::new();
-        let (mut filters, mut slow) = (Vec::new(), Vec::new());
+        let (mut filters, mut slow, mut by_path) = (Vec::new(), Vec::new(), Vec::new());
         for (number, rule) in rules.rules().iter().enumerate() {
             let anchor = (None, &rule.anchor);
             let parts = (0_u32..).map(Some).zip(&rule.parts);
@@ -131,6 +148,8 @@ impl Matcher {
             }
             if rule.is_slow() {
                 slow.push(number);
+            } else if rule.is_by_path() {
+                by_path.push(number);
             }
             filters.push(rule.filter.as_deref().map(Filter::new));
             searches.push(RuleSearch {
@@ -142,7 +161,23 @@ impl Matcher {
                     .iter()
                     .map(|part| part.alone.as_ref().map(|_| search()))
                     .collect(),
+                value: rule.anchor.key.as_ref().map(|_| search()),
             });
+        }
+        let keys = Keys::of(&rules);
+        let mut words = vec![false; literals.len()];
+        for text in assignment::words().filter(|_| !keys.rules.is_empty()) {
+            let literal = Literal {
+                text,
+                ignore_case: true,
+            };
+            let place = *known.entry(literal.clone()).or_insert_with(|| {
+                literals.push(literal);
+                targets.push(Vec::new());
+                words.push(false);
+                literals.len() - 1
+            });
+            words[place] = true;
         }
         Self {
             rules,
@@ -151,6 +186,9 @@ impl Matcher {
             searches,
             filters,
             slow,
+            by_path,
+            words,
+            keys,
             identity: Arc::new(()),
         }
     }
@@ -191,7 +229,11 @@ impl Matcher {
         if !self.slow.is_empty() {
             self.scan_slowly(window, regions, scratch, found);
         }
+        if !self.by_path.is_empty() {
+            self.scan_by_path(window, regions, scratch, found);
+        }
         let mut place: Option<Place> = None;
+        let mut assigned = None;
         for &hit in &hits {
             let at = window.start + hit.at as u64;
             if !place.as_ref().is_some_and(|place| place.span.contains(&at)) {
@@ -220,6 +262,25 @@ impl Matcher {
                     found,
                 };
                 attempt.at(&literal);
+            }
+            if !self.words[hit.literal as usize] {
+                continue;
+            }
+            // One name may hold several of the words.
+            let assignment = assignment::assignment(region.bytes, &literal)
+                .filter(|found| assigned != Some(region.start + found.name.start as u64));
+            let Some(assignment) = assignment else { continue };
+            assigned = Some(region.start + assignment.name.start as u64);
+            for rule in self.keys.matching(&assignment.key(region.bytes)) {
+                let mut attempt = Attempt {
+                    matcher: self,
+                    regions,
+                    region,
+                    target: Target { rule, part: None },
+                    scratch,
+                    found,
+                };
+                attempt.value_of(&assignment);
             }
         }
         scratch.hits = hits;
@@ -261,6 +322,46 @@ impl Matcher {
                 attempt.everywhere(&own);
             }
             at = to.max(at + 1);
+        }
+    }
+
+    /// Runs the rules that only a path leads to over each small file that begins in the window.
+    fn scan_by_path(
+        &self,
+        window: &Window<'_>,
+        regions: &dyn Regions,
+        scratch: &mut Scratch,
+        found: &mut Vec<Candidate>,
+    ) {
+        let mut at = window.owned.start;
+        while at < window.owned.end {
+            let Some(place) = regions.at(at) else {
+                at += 1;
+                continue;
+            };
+            at = place.span.end.max(at + 1);
+            let path = regions.path(place.region);
+            let length = place.span.end - place.span.start;
+            if path.is_empty() || place.span.start < window.owned.start || length > WHOLE_FILE {
+                continue;
+            }
+            let from = (place.span.start - window.start) as usize;
+            let region = Region {
+                bytes: &window.bytes[from..window.bytes.len().min(from + length as usize)],
+                start: place.span.start,
+                number: place.region,
+            };
+            for &rule in &self.by_path {
+                let mut attempt = Attempt {
+                    matcher: self,
+                    regions,
+                    region,
+                    target: Target { rule, part: None },
+                    scratch,
+                    found,
+                };
+                attempt.by_path(path);
+            }
         }
     }
 
@@ -307,7 +408,9 @@ impl Matcher {
             rule: number as u32,
             part: None,
             region: 0,
-            text: format!("sha256:{}", text::hex(&Sha256::digest(bytes))).into_bytes(),
+            text: format!("sha256:{}", text::hex(&Sha256::digest(bytes)))
+                .into_bytes()
+                .into(),
             companions: Vec::new(),
             confidence: confidence(rules[number].confidence, &evidence, false),
             evidence,
@@ -388,8 +491,9 @@ impl Matcher {
             Some(part) => &rule.parts[part as usize],
         };
         let has = |evidence| candidate.evidence.contains(&evidence);
+        let text = candidate.text.expose();
         let longest = |inside: bool| {
-            let stands = |literal: &&Literal| !inside || stands_in(&candidate.text, literal);
+            let stands = |literal: &&Literal| !inside || stands_in(text, literal);
             part.literals
                 .iter()
                 .filter(stands)
@@ -471,6 +575,14 @@ pub(super) fn confidence(rule: Confidence, evidence: &[Evidence], is_lone_part: 
     confidence
 }
 
+/// What led to a match.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sought {
+    /// What its key is called, which is all the context a rule can ask for.
+    Name,
+    Text,
+}
+
 /// One hit and one of the things it leads to.
 struct Attempt<'a, 's> {
     matcher: &'a Matcher,
@@ -501,7 +613,7 @@ impl Attempt<'_, '_> {
             Pattern::Extractor(extractor) => {
                 if let Some(whole) = extract::extract(extractor, self.region.bytes, literal) {
                     let secret = whole.clone();
-                    self.judge(rule, part, &Found { whole, secret });
+                    self.judge(rule, part, &Found { whole, secret }, Sought::Text);
                 }
             }
             Pattern::Regex {
@@ -531,7 +643,7 @@ impl Attempt<'_, '_> {
                     }
                     from = found.whole.end;
                     if from >= literal.end {
-                        self.judge(rule, part, &found);
+                        self.judge(rule, part, &found, Sought::Text);
                     }
                 }
             }
@@ -554,11 +666,92 @@ impl Attempt<'_, '_> {
                         break;
                     }
                     if from.saturating_add(after) >= literal.start {
-                        self.judge(rule, part, &found);
+                        self.judge(rule, part, &found, Sought::Text);
                     }
                 }
             }
         }
+    }
+
+    /// The value of a key that is called as the rule says.
+    fn value_of(&mut self, assignment: &Assignment) {
+        let matcher = self.matcher;
+        let rule = &matcher.rules.rules()[self.target.rule];
+        let searches = &matcher.searches[self.target.rule];
+        let (Some(key), Some(search)) = (&rule.anchor.key, &searches.value) else {
+            return;
+        };
+        let compiled = search.compiled(&key.value);
+        let first = self
+            .next(search, compiled, assignment.first.clone(), Anchored::Yes)
+            .filter(|found| found.whole.end == assignment.first.end);
+        // What has no boundary ends with the value.
+        let is_whole =
+            |found: &Found| rule.anchor.boundary != Boundary::None || found.whole.end == assignment.value.end;
+        let found = first.or_else(|| {
+            self.next(search, compiled, assignment.value.clone(), Anchored::Yes)
+                .filter(is_whole)
+        });
+        if let Some(mut found) = found {
+            found.whole.start = assignment.name.start;
+            self.judge(rule, &rule.anchor, &found, Sought::Name);
+        }
+    }
+
+    /// What a file with such a path holds.
+    fn by_path(&mut self, path: &[u8]) {
+        let matcher = self.matcher;
+        let rule = &matcher.rules.rules()[self.target.rule];
+        let searches = &matcher.searches[self.target.rule];
+        if !matches!(rule.anchor.pattern, Pattern::Regex { .. }) || !searches.is_limited_to(rule, path) {
+            return;
+        }
+        let search = &searches.anchor;
+        let compiled = search.compiled(&rule.anchor.pattern);
+        let mut from = 0;
+        while let Some(found) = self.next(search, compiled, from..self.region.bytes.len(), Anchored::No) {
+            from = found.whole.end;
+            self.judge(rule, &rule.anchor, &found, Sought::Text);
+        }
+    }
+
+    /// Whether a rule that knows what such a text looks like does not let it pass, such as for its checksum. Then no
+    /// generic rule has anything to say of it.
+    fn is_refused(&mut self, secret: &Range<usize>) -> bool {
+        let matcher = self.matcher;
+        let region = self.region.bytes;
+        let mut hits = Vec::new();
+        matcher
+            .prefilter
+            .find(&region[secret.clone()], 0..secret.len(), &mut hits);
+        let targets = hits.iter().flat_map(|hit| {
+            let targets = matcher.targets[hit.literal as usize].iter();
+            targets.map(move |target| (secret.start + hit.at, target))
+        });
+        for (at, target) in targets {
+            let rule = &matcher.rules.rules()[target.rule];
+            let Pattern::Regex { lead: Some(lead), .. } = rule.anchor.pattern else {
+                continue;
+            };
+            if target.part.is_some()
+                || rule.generic
+                || rule.anchor.context.is_some()
+                || !rule.paths.is_empty()
+            {
+                continue;
+            }
+            let search = &matcher.searches[target.rule].anchor;
+            let compiled = search.compiled(&rule.anchor.pattern);
+            let begin = at.saturating_sub(lead as usize).max(secret.start);
+            let found = self.next(search, compiled, begin..secret.end, Anchored::No);
+            let is_all = |found: &Found| found.secret == *secret;
+            if found.is_some_and(|found| {
+                is_all(&found) && verify(&rule.anchor, region, &found, Sought::Text).is_none()
+            }) {
+                return true;
+            }
+        }
+        false
     }
 
     /// All matches that begin in `own`.
@@ -577,7 +770,7 @@ impl Attempt<'_, '_> {
                 break;
             }
             from = found.whole.end;
-            self.judge(rule, &rule.anchor, &found);
+            self.judge(rule, &rule.anchor, &found, Sought::Text);
         }
     }
 
@@ -598,7 +791,7 @@ impl Attempt<'_, '_> {
     }
 
     /// From cheap to dear: what a match must pass to become a candidate.
-    fn judge(&mut self, rule: &Rule, part: &Part, found: &Found) {
+    fn judge(&mut self, rule: &Rule, part: &Part, found: &Found, sought: Sought) {
         let at = self.region.span(&found.secret);
         // Two literals in one match, or in the context of it, lead to it one right after the other.
         let is_known = self.found.iter().rev().take(8).any(|candidate| {
@@ -609,7 +802,7 @@ impl Attempt<'_, '_> {
         if is_known {
             return;
         }
-        let Some(mut evidence) = verify(part, self.region.bytes, found) else {
+        let Some(mut evidence) = verify(part, self.region.bytes, found, sought) else {
             return;
         };
         if !rule.paths.is_empty() {
@@ -624,6 +817,9 @@ impl Attempt<'_, '_> {
         {
             return;
         }
+        if rule.generic && self.is_refused(&found.secret) {
+            return;
+        }
         let companions = match self.target.part {
             None => self.companions(rule, found, &mut evidence),
             Some(_) => Vec::new(),
@@ -635,7 +831,7 @@ impl Attempt<'_, '_> {
             rule: self.target.rule as u32,
             part: self.target.part,
             region: self.region.number,
-            text: self.region.bytes[found.secret.clone()].to_vec(),
+            text: self.region.bytes[found.secret.clone()].to_vec().into(),
             companions,
             confidence: confidence(rule.confidence, &evidence, self.target.part.is_some()),
             evidence,
@@ -653,7 +849,7 @@ impl Attempt<'_, '_> {
                     companions.push(Companion {
                         part: number,
                         at: self.region.span(&found.secret),
-                        text: self.region.bytes[found.secret].to_vec(),
+                        text: self.region.bytes[found.secret].to_vec().into(),
                     });
                 }
                 None => is_complete &= part.optional,
@@ -691,7 +887,7 @@ impl Attempt<'_, '_> {
             (gap, is_before)
         });
         let nearest = nearby.iter().find_map(|found| {
-            let evidence = verify(part, region, found)?;
+            let evidence = verify(part, region, found, Sought::Text)?;
             (!self.is_anchor(rule, found)).then(|| (found.clone(), evidence))
         });
         self.scratch.nearby = nearby;
@@ -738,6 +934,35 @@ impl Attempt<'_, '_> {
         anchor.is_some_and(|anchor| {
             context::is_bounded(rule.anchor.boundary, self.region.bytes, &anchor.secret)
         })
+    }
+}
+
+impl Keys {
+    fn of(rules: &RuleSet) -> Self {
+        let keys = rules.rules().iter().enumerate();
+        let (rules, names) = keys
+            .filter_map(|(number, rule)| Some((number, rule.anchor.key.as_ref()?.names.clone())))
+            .unzip();
+        Self {
+            rules,
+            names,
+            compiled: OnceLock::new(),
+        }
+    }
+
+    /// The rules that know a key of this name.
+    fn matching(&self, key: &[u8]) -> impl Iterator<Item = usize> + use<'_> {
+        let regex = self.compiled.get_or_init(|| {
+            let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+            rules::compile_many(&names).expect("the loader parsed each of them")
+        });
+        let mut matched = PatternSet::new(regex.pattern_len());
+        regex.which_overlapping_matches(&Input::new(key), &mut matched);
+        let matched: Vec<usize> = matched
+            .iter()
+            .map(|pattern| self.rules[pattern.as_usize()])
+            .collect();
+        matched.into_iter()
     }
 }
 
@@ -813,17 +1038,19 @@ impl Search {
 }
 
 /// What was seen of a match that passes everything its part demands; `None` where it does not.
-fn verify(part: &Part, region: &[u8], found: &Found) -> Option<Vec<Evidence>> {
+fn verify(part: &Part, region: &[u8], found: &Found, sought: Sought) -> Option<Vec<Evidence>> {
     let secret = &region[found.secret.clone()];
     if secret.is_empty() || !context::is_bounded(part.boundary, region, &found.secret) {
         return None;
     }
-    if matches!(part.pattern, Pattern::Regex { .. }) && entropy::is_filler(secret) {
+    if matches!(part.pattern, Pattern::Regex { .. })
+        && (entropy::is_filler(secret) || checks::is_reference(secret))
+    {
         return None;
     }
     let mut evidence = Vec::new();
     if let Some(context) = &part.context {
-        if !context::has_word(context, region, &found.whole, &found.secret) {
+        if sought == Sought::Text && !context::has_word(context, region, &found.whole, &found.secret) {
             return None;
         }
         evidence.push(Evidence::Context);
@@ -845,3 +1072,6 @@ fn verify(part: &Part, region: &[u8], found: &Found) -> Option<Vec<Evidence>> {
     }
     Some(evidence)
 }
+
+/// Bytes of a file that a rule which only a path leads to reads.
+const WHOLE_FILE: u64 = 4096;

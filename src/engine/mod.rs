@@ -1,6 +1,7 @@
 //! Finds candidates in windows of bytes. Knows no images and no files: it is given a window, asks which region
 //! a hit lies in, and looks no further than that region.
 
+mod assignment;
 pub mod checks;
 mod context;
 mod entropy;
@@ -15,8 +16,11 @@ pub use matcher::{Matcher, Scratch};
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::rules::{Confidence, Evidence};
 pub use crate::rules::{MAX_MATCH, REACH};
+use crate::text::secret::Secret;
 
 /// A slice of a stream.
 ///
@@ -73,7 +77,7 @@ impl Regions for File<'_> {
 }
 
 /// A place where a rule matched and no check failed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Offsets in the stream of the secret (or of the identifier, for the anchor of a pair).
     pub at: Range<u64>,
@@ -85,7 +89,7 @@ pub struct Candidate {
     /// The caller's number of the region.
     pub region: u32,
     /// The bytes at `at`.
-    pub text: Vec<u8>,
+    pub text: Secret,
     /// The other halves found near an anchor, in the order of the rule's parts.
     pub companions: Vec<Companion>,
     /// How sure, all evidence considered.
@@ -112,14 +116,14 @@ impl std::fmt::Debug for Candidate {
 }
 
 /// The other half of a pair, found near its anchor.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Companion {
     /// The part, by its place in the rule's `parts`.
     pub part: u32,
     /// Offsets in the stream.
     pub at: Range<u64>,
     /// The bytes.
-    pub text: Vec<u8>,
+    pub text: Secret,
 }
 
 impl std::fmt::Debug for Companion {

@@ -331,7 +331,7 @@ proptest! {
             let halves = candidate.companions.iter().map(|half| (&half.at, &half.text));
             for (at, text) in halves.chain([(&candidate.at, &candidate.text)]) {
                 prop_assert!(region.start <= at.start && at.end <= region.end);
-                prop_assert_eq!(&stream.bytes[at.start as usize..at.end as usize], &text[..]);
+                prop_assert_eq!(&stream.bytes[at.start as usize..at.end as usize], text.expose());
             }
         }
     }
@@ -367,9 +367,9 @@ fn the_nearest_half_that_is_no_anchor_wins() {
         (format!("{id} {other} {first}"), &first),
     ] {
         let found = scan(&text);
-        assert_eq!(found[0].text, id.as_bytes(), "{text}");
+        assert_eq!(found[0].text.expose(), id.as_bytes(), "{text}");
         assert_eq!(found[0].companions.len(), 1);
-        assert_eq!(found[0].companions[0].text, nearest.as_bytes(), "{text}");
+        assert_eq!(found[0].companions[0].text.expose(), nearest.as_bytes(), "{text}");
         assert_eq!(found[0].evidence, [Evidence::Entropy, Evidence::Paired]);
         assert_eq!(found[0].confidence, Confidence::High);
     }
@@ -390,7 +390,7 @@ fn a_half_that_is_another_anchor_is_passed_over() {
     );
     let halves: Vec<&[u8]> = found
         .iter()
-        .map(|candidate| &candidate.companions[0].text[..])
+        .map(|candidate| candidate.companions[0].text.expose())
         .collect();
     assert_eq!(halves, [secret.as_bytes(), secret.as_bytes()]);
 }
@@ -416,7 +416,7 @@ fn a_half_alone_waits_to_be_paired_and_one_in_a_pair_is_not_told_twice() {
         (found[0].part, found[0].confidence),
         (Some(0), Confidence::Medium)
     );
-    assert_eq!(found[0].text, secret.as_bytes());
+    assert_eq!(found[0].text.expose(), secret.as_bytes());
 
     let found = scan(&format!(
         "QZID{} qz_secret = {secret}",
@@ -431,7 +431,7 @@ fn a_rule_with_its_literal_in_the_text_beats_one_with_a_name_before_it() {
     let key = format!("acme_{}", characters("A-Z0-9", 20, 1));
     let found = scan(&format!("acme_token = {key}"));
     assert_eq!(ids(&ACME, &found), ["acme-key"]);
-    assert_eq!(found[0].text, key.as_bytes());
+    assert_eq!(found[0].text.expose(), key.as_bytes());
 }
 
 #[test]

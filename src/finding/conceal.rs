@@ -1,18 +1,12 @@
 //! Replaces secrets in the texts a report quotes from an image: instructions, context lines, paths. Does not touch
 //! the findings' own values, which are [`Secret`]s and redact themselves.
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use std::collections::BTreeSet;
 
 use crate::text::Lossless;
+use crate::text::conceal::{Concealer, LEAST_IN_PATH, LEAST_IN_TEXT};
 
 use super::{Chain, Companion, FileClass, Link, Origin, Report, Secret, Tree};
-
-/// Shorter secrets are left in texts: `root` as a password would cut every `/root` to pieces.
-const LEAST_IN_TEXT: usize = 6;
-
-/// Shorter secrets are left in paths, which people need to find the file. A path that holds a whole token is itself
-/// the leak.
-const LEAST_IN_PATH: usize = 16;
 
 impl Report {
     /// Replaces every secret by its redacted form wherever else the report would show it.
@@ -20,8 +14,8 @@ impl Report {
     /// `RUN curl -H "Authorization: …"` is in the history as well as in the finding, and a token used as a file name
     /// is in every path. Whoever shows a report calls this first; [`crate::policy::Policy::judge`] does.
     pub fn conceal(&mut self) {
-        let in_text = Concealer::new(self, LEAST_IN_TEXT);
-        let in_path = Concealer::new(self, LEAST_IN_PATH);
+        let in_text = Places(of(self, LEAST_IN_TEXT));
+        let in_path = Places(of(self, LEAST_IN_PATH));
         for layer in self.images.iter_mut().flat_map(|image| &mut image.layers) {
             if let Some(created_by) = &mut layer.created_by {
                 in_text.text(created_by);
@@ -76,49 +70,34 @@ impl Report {
     }
 }
 
-struct Concealer {
-    secrets: AhoCorasick,
-    redacted: Vec<String>,
+/// Of all that a report names.
+fn of(report: &Report, least: usize) -> Concealer {
+    let secrets: BTreeSet<&Secret> = report
+        .findings
+        .iter()
+        .flat_map(|finding| {
+            let companions = finding.occurrences.iter().flat_map(|o| &o.companions);
+            std::iter::once(&finding.secret).chain(companions.map(|companion| &companion.secret))
+        })
+        .collect();
+    Concealer::new(secrets, least)
 }
 
-impl Concealer {
-    fn new(report: &Report, least: usize) -> Self {
-        let mut secrets: Vec<&Secret> = report
-            .findings
-            .iter()
-            .flat_map(|finding| {
-                let companions = finding.occurrences.iter().flat_map(|o| &o.companions);
-                std::iter::once(&finding.secret).chain(companions.map(|companion| &companion.secret))
-            })
-            .filter(|secret| secret.expose().len() >= least)
-            .collect();
-        secrets.sort_unstable();
-        secrets.dedup();
-        Self {
-            redacted: secrets.iter().map(|secret| secret.redacted()).collect(),
-            secrets: AhoCorasick::builder()
-                .match_kind(MatchKind::LeftmostLongest)
-                .build(secrets.iter().map(|secret| secret.expose()))
-                .expect("the secrets of a report are far below the automaton's four billion states"),
-        }
-    }
+struct Places(Concealer);
 
+impl Places {
     fn text(&self, text: &mut String) {
-        if self.secrets.is_match(text.as_str()) {
-            let replaced = self.secrets.replace_all_bytes(text.as_bytes(), &self.redacted);
-            *text = String::from_utf8_lossy(&replaced).into_owned();
-        }
+        self.0.text(text);
     }
 
     fn path(&self, path: &mut Lossless) {
-        if self.secrets.is_match(&path.0) {
-            path.0 = self.secrets.replace_all_bytes(&path.0, &self.redacted);
+        if let Some(concealed) = self.0.concealed(&path.0) {
+            path.0 = concealed;
         }
     }
 
     fn chain(&self, chain: &mut Chain) {
-        let conceals = |link: &Link| matches!(link, Link::Member(path) if self.secrets.is_match(&path.0));
-        if chain.links().iter().any(conceals) {
+        if chain.member().is_some() {
             *chain = (chain.links().iter().cloned())
                 .map(|mut link| {
                     if let Link::Member(path) = &mut link {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::rules::{RuleId, SecretKind};
+use crate::text::secret::{Sealer, Secret};
 
 /// `ls1:` or `lsk1:` and 32 hex digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,6 +67,15 @@ impl Fingerprinter {
         }
     }
 
+    /// Seals secrets so that they get the same fingerprints as before. `key` is used where there is none for the
+    /// fingerprints.
+    pub fn sealer(&self, key: &[u8]) -> Sealer {
+        match &self.key {
+            Some(key) => Sealer::keyed(key.clone()),
+            None => Sealer::unkeyed(key.to_vec()),
+        }
+    }
+
     /// What tells one key from another without telling the key: 8 hex digits; `None` without a key. Fingerprints that were made
     /// with different keys cannot be compared.
     pub fn key_name(&self) -> Option<String> {
@@ -78,23 +88,23 @@ impl Fingerprinter {
     /// The fingerprint of a secret.
     ///
     /// `repository` has neither tag nor digest, so that a rebuild keeps the name. `place` names a guessable secret in
-    /// scheme `ls1`: its path and its number among the findings of that rule there.
+    /// scheme `ls1`: its path and its number among the findings of that rule there. A sealed secret must be one of
+    /// [`Fingerprinter::sealer`].
     pub fn fingerprint(
         &self,
         rule: &RuleId,
         repository: &str,
         kind: SecretKind,
-        secret: &[u8],
+        secret: &Secret,
         place: &str,
     ) -> Fingerprint {
         let scheme = self.scheme().name();
         let identity: Vec<u8> = match (&self.key, kind) {
-            (Some(key), _) => {
-                let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-                mac.update(secret);
-                mac.finalize().into_bytes().to_vec()
-            }
-            (None, SecretKind::Generated) => Sha256::digest(secret).to_vec(),
+            (Some(key), _) => match secret.identity() {
+                Some(identity) => identity.to_vec(),
+                None => Sealer::keyed(key.clone()).identity(secret.expose()).to_vec(),
+            },
+            (None, SecretKind::Generated) => secret.hash().unwrap_or_default().to_vec(),
             (None, SecretKind::Guessable) => place.as_bytes().to_vec(),
         };
         let mut hash = Sha256::new();

@@ -6,11 +6,11 @@ mod coverage;
 mod dockerfile;
 mod fingerprint;
 mod report;
-mod secret;
 mod status;
 
 pub use crate::text::Location;
 pub use crate::text::chain::{Chain, Link};
+pub use crate::text::secret::{Reveal, Secret};
 pub use class::{Area, FileClass, Package, PackageState, PackageSystem, Tree};
 pub use coverage::{Coverage, Skip, SkipKind, SkipReason};
 pub use dockerfile::{BuildFacts, Certainty, Dockerfile, Instruction, MadeBy, Mapping};
@@ -19,5 +19,4 @@ pub use report::{
     Companion, Counters, EntryFacts, Finding, HiddenFiles, ImageSummary, LayerSummary, Line, Occurrence,
     Origin, Report, TargetSummary, Verification,
 };
-pub use secret::{Reveal, Secret};
 pub use status::{DeletedBy, MetadataUse, Status};

@@ -1,8 +1,11 @@
 //! The result of a run as plain values, in an order that depends on the images alone.
 
+use serde::{Deserialize, Serialize};
+
 use crate::oci::{BaseClaim, DiffId, Digest, ImageId, Platform};
 use crate::rules::{Confidence, Evidence, RuleId, Severity};
 use crate::text::chain::Chain;
+use crate::text::name::Name;
 use crate::text::{Location, Lossless};
 
 use super::{BuildFacts, Coverage, Dockerfile, FileClass, Fingerprint, MadeBy, Scheme, Secret, Status};
@@ -218,7 +221,7 @@ pub struct Companion {
 }
 
 /// What part of an image an occurrence is in.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Origin {
     /// A file of a layer.
     File {
@@ -234,7 +237,8 @@ pub enum Origin {
         /// The layer, from 1.
         layer: usize,
         /// `tar-header`, `tar-extension`, `tar-padding`, `tar-tail`, `gzip-comment`, `skippable-frame`, `blob`, …
-        region: &'static str,
+        #[serde(with = "crate::text::name")]
+        region: Name,
         /// The member it belongs to, where there is one.
         path: Option<Lossless>,
     },
@@ -286,7 +290,7 @@ impl Origin {
 }
 
 /// What the archive says of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EntryFacts {
     /// Permission bits.
     pub mode: u32,

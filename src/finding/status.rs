@@ -1,5 +1,7 @@
 //! The life of an occurrence: what became of it in later layers.
 
+use serde::{Deserialize, Serialize};
+
 /// Whether, and through what, a container started from the image can still see an occurrence.
 ///
 /// Ordinals count layers from 1 at the base.
@@ -42,7 +44,7 @@ pub enum DeletedBy {
 }
 
 /// What metadata is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum MetadataUse {
     /// A container gets it: environment, command, labels.
     Effective,

@@ -20,6 +20,7 @@ pub mod owner;
 mod path_table;
 mod reader;
 mod record;
+pub mod stored;
 mod whiteout;
 mod window;
 

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::tar::{Entry, EntryKind};
 
 use super::Mark;
@@ -136,13 +138,27 @@ impl PathTable {
     /// Adds a member. Paths longer than `longest` bytes are cut.
     pub(super) fn push(&mut self, entry: &Entry, longest: usize) {
         let path = entry.path.as_bytes();
-        let path = &path[..path.len().min(longest)];
-        let owner = Owner {
+        self.append(EntryRow {
+            path: Cow::Borrowed(&path[..path.len().min(longest)]),
+            kind: entry.kind,
+            link: &entry.link[..entry.link.len().min(longest)],
             mode: entry.mode & 0o7777,
+            uid: entry.uid,
+            gid: entry.gid,
+            mtime: entry.mtime,
+            size: entry.size,
+            effect: effect(entry),
+        });
+    }
+
+    fn append(&mut self, entry: EntryRow<'_>) {
+        let path = &entry.path[..];
+        let effect = entry.effect;
+        let owner = Owner {
+            mode: entry.mode,
             uid: u32::try_from(entry.uid).unwrap_or(u32::MAX),
             gid: u32::try_from(entry.gid).unwrap_or(u32::MAX),
         };
-        let effect = effect(entry);
         let place = |found: Option<usize>| found.expect("every kind and effect is listed") as u64;
         let kind = place(KINDS.iter().position(|kind| *kind == entry.kind));
         let effects = place(EFFECTS.iter().position(|known| *known == effect));
@@ -175,13 +191,13 @@ impl PathTable {
             put(row, entry.size);
         }
         if is_link(entry.kind) {
-            let link = &entry.link[..entry.link.len().min(longest)];
-            put(row, link.len() as u64);
-            row.extend_from_slice(link);
+            put(row, entry.link.len() as u64);
+            row.extend_from_slice(entry.link);
         }
         last.path.truncate(shared);
         last.path.extend_from_slice(&path[shared..]);
         (last.owner, last.mtime, last.size) = (owner, entry.mtime, entry.size);
+        (last.kind, last.effect) = (entry.kind, effect);
         self.rows += 1;
         if self.rows.is_multiple_of(BLOCK_ROWS) {
             self.packed_bytes += self.open.len() as u64;
@@ -189,6 +205,23 @@ impl PathTable {
             self.open.clear();
             self.last = Row::default();
         }
+    }
+
+    /// The same members with other names: `renamed` says what becomes of a path or the target of a link, if anything.
+    /// What a member does to lower layers stays as it is, but for the name it does it to.
+    pub(super) fn renamed(&self, renamed: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Self {
+        let mut table = Self::default();
+        let mut rows = self.rows();
+        while let Some(row) = rows.read() {
+            let path = renamed(&row.path).map_or(Cow::Borrowed(&row.path[..]), Cow::Owned);
+            let link = renamed(row.link);
+            table.append(EntryRow {
+                path,
+                link: link.as_deref().unwrap_or(row.link),
+                ..row
+            });
+        }
+        table
     }
 
     /// The bytes of its rows.
@@ -275,59 +308,132 @@ impl<'a> Rows<'a> {
             };
         }
         self.number += 1;
-        let (head, flags) = (self.byte(), self.byte());
+        self.parse().expect("a row is whole");
+        true
+    }
+
+    /// Reads a row; `None` where the bytes are no row.
+    fn parse(&mut self) -> Option<()> {
+        let (head, flags) = (self.byte()?, self.byte()?);
         self.row.kind = KINDS[usize::from(head & 7)];
-        self.row.effect = EFFECTS[usize::from(head >> 3)];
-        let shared = self.length();
+        self.row.effect = *EFFECTS.get(usize::from(head >> 3))?;
+        let shared = self.length()?;
         self.row.path.truncate(shared);
-        let new = self.bytes();
+        let new = self.bytes()?;
         self.row.path.extend_from_slice(new);
         if flags & HAS_OWNER != 0 {
             self.row.owner = Owner {
-                mode: self.varint() as u32,
-                uid: self.varint() as u32,
-                gid: self.varint() as u32,
+                mode: self.varint()? as u32,
+                uid: self.varint()? as u32,
+                gid: self.varint()? as u32,
             };
         }
         if flags & HAS_MTIME != 0 {
-            let step = self.varint();
+            let step = self.varint()?;
             let step = (step >> 1).cast_signed() ^ -(step & 1).cast_signed();
             self.row.mtime = self.row.mtime.wrapping_add(step);
         }
         if flags & HAS_SIZE != 0 {
-            self.row.size = self.varint();
+            self.row.size = self.varint()?;
         }
-        self.link = if is_link(self.row.kind) { self.bytes() } else { &[] };
-        true
+        self.link = if is_link(self.row.kind) {
+            self.bytes()?
+        } else {
+            &[]
+        };
+        Some(())
     }
 
-    fn byte(&mut self) -> u8 {
-        let (first, rest) = self.rest.split_first().expect("a row is whole");
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.rest.split_first()?;
         self.rest = rest;
-        *first
+        Some(*first)
     }
 
-    fn bytes(&mut self) -> &'a [u8] {
-        let length = self.length();
-        let (bytes, rest) = self.rest.split_at(length);
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = self.length()?;
+        let (bytes, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
-        bytes
+        Some(bytes)
     }
 
-    fn length(&mut self) -> usize {
-        self.varint() as usize
+    fn length(&mut self) -> Option<usize> {
+        usize::try_from(self.varint()?).ok()
     }
 
-    fn varint(&mut self) -> u64 {
+    fn varint(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
-            let byte = self.byte();
+            let byte = self.byte()?;
             number |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
                 break;
             }
         }
-        number
+        Some(number)
+    }
+}
+
+/// A table as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Packed {
+    rows: usize,
+    blocks: Vec<Box<[u8]>>,
+    open: Vec<u8>,
+}
+
+impl Serialize for PathTable {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let packed = Packed {
+            rows: self.rows,
+            blocks: self.blocks.clone(),
+            open: self.open.clone(),
+        };
+        packed.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for PathTable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let packed = Packed::deserialize(deserializer)?;
+        Self::unpacked(packed).ok_or_else(|| serde::de::Error::custom("a table of paths is damaged"))
+    }
+}
+
+impl PathTable {
+    /// The table of these bytes, if all rows can be read and nothing else is there.
+    fn unpacked(packed: Packed) -> Option<Self> {
+        let Packed { rows, blocks, open } = packed;
+        if blocks.len() != rows / BLOCK_ROWS {
+            return None;
+        }
+        let table = Self {
+            packed_bytes: blocks.iter().map(|block| block.len() as u64).sum(),
+            blocks,
+            open,
+            last: Row::default(),
+            rows,
+        };
+        let mut read = Rows {
+            table: &table,
+            rest: &[],
+            number: 0,
+            row: Row::default(),
+            link: &[],
+        };
+        let blocks = table.blocks.iter().map(|block| (&block[..], BLOCK_ROWS));
+        for (block, count) in blocks.chain([(&table.open[..], rows % BLOCK_ROWS)]) {
+            read.rest = block;
+            read.row = Row::default();
+            for _ in 0..count {
+                read.parse()?;
+            }
+            if !read.rest.is_empty() {
+                return None;
+            }
+        }
+        let last = read.row;
+        Some(Self { last, ..table })
     }
 }
 
@@ -395,7 +501,59 @@ mod tests {
         prop::collection::vec(entry, 0..300)
     }
 
+    fn rows_of(table: &PathTable) -> Vec<String> {
+        let mut rows = table.rows();
+        std::iter::from_fn(|| rows.read().map(|row| format!("{row:?}"))).collect()
+    }
+
     proptest! {
+        #[test]
+        fn a_stored_table_has_the_same_rows_and_can_grow(entries in entries(), more in entries()) {
+            let mut table: PathTable = entries.into_iter().collect();
+            let stored = postcard::to_stdvec(&table).unwrap();
+            let mut read: PathTable = postcard::from_bytes(&stored).unwrap();
+            for entry in &more {
+                table.push(entry, usize::MAX);
+                read.push(entry, usize::MAX);
+            }
+            prop_assert_eq!(rows_of(&read), rows_of(&table));
+            prop_assert_eq!(read.bytes(), table.bytes());
+        }
+
+        #[test]
+        fn a_damaged_table_is_refused_or_can_be_read(
+            entries in entries(),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let table: PathTable = entries.into_iter().collect();
+            let mut stored = postcard::to_stdvec(&table).unwrap();
+            let at = at.index(stored.len());
+            stored[at] = byte;
+            if let Ok(read) = postcard::from_bytes::<PathTable>(&stored) {
+                rows_of(&read);
+            }
+        }
+
+        #[test]
+        fn renaming_changes_names_alone(entries in entries()) {
+            let table: PathTable = entries.into_iter().collect();
+            let renamed = table.renamed(|name| {
+                let text = String::from_utf8_lossy(name);
+                text.contains("bb").then(|| text.replace("bb", "long-name").into_bytes())
+            });
+            let expected: Vec<String> =
+                rows_of(&table).iter().map(|row| row.replace("bb", "long-name")).collect();
+            // `link` and `path` are shown as lists of bytes, so rows without the name are equal as they are.
+            for (row, (old, new)) in rows_of(&renamed).iter().zip(rows_of(&table).iter().zip(&expected)) {
+                prop_assert!(row == old || row == new || old.contains("98, 98"));
+            }
+            prop_assert_eq!(renamed.renamed(|name| {
+                let text = String::from_utf8_lossy(name);
+                text.contains("long-name").then(|| text.replace("long-name", "bb").into_bytes())
+            }).bytes(), table.bytes());
+        }
+
         #[test]
         fn every_row_is_read_as_it_was_added(entries in entries(), start in 0..300_u32) {
             let table: PathTable = entries.iter().cloned().collect();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::content::decode::{AsideKind, Codec};
 use crate::engine::Candidate;
 use crate::oci::{DiffId, Digest};
@@ -9,6 +11,7 @@ use crate::tar::{Framing, RegionKind};
 use crate::text::Location;
 use crate::text::chain::Chain;
 use crate::text::context::ContextLine;
+use crate::text::name::Name;
 
 use super::PathTable;
 use super::owner::{ContentDigest, Ownership};
@@ -17,7 +20,7 @@ use super::owner::{ContentDigest, Ownership};
 ///
 /// It holds candidates of every confidence and the paths of all members, so that the findings of any image that has
 /// the layer can be assembled without reading the layer again.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LayerRecord {
     /// The digest of the blob as it was read.
     pub digest: Digest,
@@ -56,7 +59,7 @@ pub struct LayerRecord {
 }
 
 /// A candidate and where in the layer it is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LayerCandidate {
     /// Rule, secret, companions, evidence.
     pub candidate: Candidate,
@@ -76,7 +79,7 @@ pub struct LayerCandidate {
 }
 
 /// What bytes of a layer are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Carrier {
     /// Bytes beside the decompressed stream.
     Aside(AsideKind),
@@ -112,12 +115,13 @@ impl Carrier {
 }
 
 /// Something of a layer that was not read, or is odd.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerSkip {
     /// Whether bytes were lost by it.
     pub severeness: Severeness,
     /// The stable name of the reason.
-    pub reason: &'static str,
+    #[serde(with = "crate::text::name")]
+    pub reason: Name,
     /// How many bytes, where known.
     pub bytes: Option<u64>,
     /// The cause for a person.
@@ -125,7 +129,7 @@ pub struct LayerSkip {
 }
 
 /// Whether a skip lost bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Severeness {
     /// Bytes were not read or not searched.
     Incomplete,

@@ -1,8 +1,9 @@
 //! Base images by proof: which layers of an image are those of an image somebody named, one after the other from the first.
 //! Guesses nothing by history or age, and reads nothing: it compares what was read.
 
-use crate::finding::{Finding, ImageSummary, Occurrence, Origin, Report, Verification};
+use crate::finding::{Finding, ImageSummary, Occurrence, Origin, Report, Secret, Verification};
 use crate::oci::{ClaimedBy, ConfigField, DiffId, Digest, Image, ImageId, Platform};
+use crate::text::conceal::stands_in;
 
 use super::{Remark, RemarkKind, Weight};
 
@@ -257,20 +258,19 @@ pub(super) fn inherited_from<'b>(finding: &Finding, bases: &'b [ProvedBase]) -> 
 impl ProvedBase {
     /// Whether a place, and all that goes with it, is the base's.
     fn holds(&self, finding: &Finding, occurrence: &Occurrence) -> bool {
-        self.holds_at(&occurrence.origin, finding.secret.expose())
+        self.holds_at(&occurrence.origin, &finding.secret)
             && occurrence
                 .companions
                 .iter()
-                .all(|companion| self.holds_at(&companion.origin, companion.secret.expose()))
+                .all(|companion| self.holds_at(&companion.origin, &companion.secret))
     }
 
-    fn holds_at(&self, origin: &Origin, secret: &[u8]) -> bool {
+    fn holds_at(&self, origin: &Origin, secret: &Secret) -> bool {
         match origin {
             Origin::File { layer, .. } | Origin::Layer { layer, .. } => *layer <= self.layers,
             // The layers prove nothing about the configuration: the base's own must have the secret in the same field.
             Origin::Config { field, .. } => self.texts.iter().any(|text| {
-                kind_of(&text.place) == kind_of(field)
-                    && memchr::memmem::find(text.text.as_bytes(), secret).is_some()
+                kind_of(&text.place) == kind_of(field) && stands_in(secret, text.text.as_bytes())
             }),
             Origin::Manifest { .. } | Origin::Attestation { .. } => false,
         }

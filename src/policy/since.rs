@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 
-use crate::finding::{Finding, Fingerprint, Report};
+use crate::finding::{Finding, Fingerprint, Report, Secret};
 use crate::oci::Digest;
 use crate::rules::{RuleId, Severity};
 
@@ -26,7 +26,7 @@ pub struct Earlier {
     pub complete: bool,
     /// With the blobs that carry each.
     findings: Vec<(Finding, Vec<Digest>)>,
-    known: HashSet<(RuleId, Vec<u8>)>,
+    known: HashSet<(RuleId, Secret)>,
 }
 
 /// What became of the findings of the earlier image.
@@ -88,7 +88,7 @@ impl Earlier {
 /// What became of the earlier image's findings in `now`, which no filter has gone over yet.
 pub(super) fn changes(earlier: &Earlier, now: &Report, policy: &Policy) -> Changes {
     let certain = !super::is_incomplete(now, false);
-    let here: HashSet<(RuleId, Vec<u8>)> = now.findings.iter().map(identity).collect();
+    let here: HashSet<(RuleId, Secret)> = now.findings.iter().map(identity).collect();
     let gone = |finding: &Finding| certain && !here.contains(&identity(finding));
     let fixed = (earlier.findings.iter())
         .filter(|(finding, _)| policy.leaves_out(finding).is_none() && gone(finding))
@@ -109,6 +109,6 @@ pub(super) fn changes(earlier: &Earlier, now: &Report, policy: &Policy) -> Chang
     }
 }
 
-fn identity(finding: &Finding) -> (RuleId, Vec<u8>) {
-    (finding.rule.clone(), finding.secret.expose().to_vec())
+fn identity(finding: &Finding) -> (RuleId, Secret) {
+    (finding.rule.clone(), finding.secret.clone())
 }

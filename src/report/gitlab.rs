@@ -43,6 +43,13 @@ impl Reporter for Gitlab<'_> {
             let failure = target.failure.as_ref()?;
             Some(json!({"level": "fatal", "value": format!("{}: {failure}", target.name)}))
         });
+        let remarks = report.verdict.remarks.iter().map(|remark| {
+            let level = match remark.weight.as_str() {
+                "note" => "info",
+                _ => "fatal",
+            };
+            json!({"level": level, "value": format!("{}: {}", remark.kind, remark.text)})
+        });
         let document = json!({
             "version": "15.2.4",
             "scan": {
@@ -52,7 +59,7 @@ impl Reporter for Gitlab<'_> {
                 "start_time": time,
                 "end_time": time,
                 "status": status,
-                "messages": skips.chain(failures).collect::<Vec<Value>>(),
+                "messages": skips.chain(failures).chain(remarks).collect::<Vec<Value>>(),
             },
             "vulnerabilities": report
                 .findings
@@ -75,14 +82,15 @@ impl Gitlab<'_> {
             .filter_map(|occurrence| {
                 let image = report.images.get(occurrence.image)?;
                 Some(format!(
-                    "{} in {}: added by {}; {}.",
+                    "{} in {}: {}; {}.",
                     occurrence.place(),
                     sentences::subject(report, image),
-                    sentences::brought_by(image, occurrence),
+                    sentences::added(image, occurrence),
                     sentences::fate(image, occurrence)
                 ))
             })
             .collect();
+        let judgement = sentences::judgement(finding).map_or(String::new(), |text| format!(" It {text}."));
         let mut location = json!({"commit": {"sha": "0".repeat(40)}});
         if let Some(first) = finding.occurrences.first() {
             location["file"] = first.place().into();
@@ -93,7 +101,7 @@ impl Gitlab<'_> {
         let mut vulnerability = json!({
             "id": finding.fingerprint,
             "name": finding.title,
-            "description": format!("Secret {}, redacted. {}", finding.secret.redacted, places.join(" ")),
+            "description": format!("Secret {}, redacted.{judgement} {}", finding.secret.redacted, places.join(" ")),
             "severity": match finding.severity {
                 Severity::Low => "Low",
                 Severity::Medium => "Medium",
@@ -107,12 +115,24 @@ impl Gitlab<'_> {
             }],
             "location": location,
         });
+        let mut solution: Vec<String> = Vec::new();
         if let Some(note) = self.0.rules.get(&finding.rule) {
-            vulnerability["solution"] = note.revoke.as_str().into();
+            solution.push(note.revoke.clone());
+        }
+        for change in finding.occurrences.iter().filter_map(sentences::to_change) {
+            if solution.len() <= MOST_CHANGES && !solution.contains(&change) {
+                solution.push(change);
+            }
+        }
+        if !solution.is_empty() {
+            vulnerability["solution"] = solution.join("\n\n").into();
         }
         vulnerability
     }
 }
+
+/// Instructions in a solution.
+const MOST_CHANGES: usize = 10;
 
 /// The latest time an image states, in GitLab's form, or the beginning of all times.
 fn time(report: &wire::Report) -> String {

@@ -19,20 +19,23 @@ impl Reporter for Junit {
         let failures: usize = suites.iter().map(|suite| suite.failures).sum();
         let errors: usize = suites.iter().map(|suite| suite.errors).sum();
         let tests: usize = suites.iter().map(|suite| suite.tests).sum();
+        let skipped: usize = suites.iter().map(|suite| suite.skipped).sum();
         sink.part("junit.xml", &mut |out| {
             writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
             writeln!(
                 out,
-                "<testsuites name=\"layersift\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\">"
+                "<testsuites name=\"layersift\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" \
+                 skipped=\"{skipped}\">"
             )?;
             for suite in &suites {
                 writeln!(
                     out,
-                    "<testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\">\n{}</testsuite>",
+                    "<testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\">\n{}</testsuite>",
                     entities(&suite.name),
                     suite.tests,
                     suite.failures,
                     suite.errors,
+                    suite.skipped,
                     suite.cases
                 )?;
             }
@@ -48,6 +51,7 @@ struct Suite {
     tests: usize,
     failures: usize,
     errors: usize,
+    skipped: usize,
     /// Markup.
     cases: String,
 }
@@ -75,13 +79,22 @@ fn suites(report: &wire::Report) -> Vec<Suite> {
             for place in here {
                 let _ = write!(
                     text,
-                    " {}: added by {}; {}.",
+                    " {}: {}; {}.",
                     place.place(),
-                    sentences::brought_by(image, place),
+                    sentences::added(image, place),
                     sentences::fate(image, place)
                 );
+                if let Some(change) = sentences::to_change(place) {
+                    let _ = write!(text, " {change}.");
+                }
             }
-            suite.failure(finding, &first, &text);
+            match &finding.judgement {
+                Some(judgement) if !judgement.counts => {
+                    let why = sentences::judgement(finding).unwrap_or_default();
+                    suite.skip(finding, &first, &why);
+                }
+                _ => suite.failure(finding, &first, &text),
+            }
         }
         let skips = report
             .coverage
@@ -101,7 +114,41 @@ fn suites(report: &wire::Report) -> Vec<Suite> {
             suites.push(suite);
         }
     }
+    suites.extend(policy(report));
     suites
+}
+
+/// What a policy says besides, and what it left out; `None` where there is no such thing.
+fn policy(report: &wire::Report) -> Option<Suite> {
+    if report.verdict.remarks.is_empty() && report.suppressed.is_empty() {
+        return None;
+    }
+    let mut suite = Suite {
+        name: "policy".to_owned(),
+        ..Suite::default()
+    };
+    for remark in &report.verdict.remarks {
+        let kind = entities(&remark.kind);
+        let text = entities(&remark.text);
+        let _ = writeln!(
+            suite.cases,
+            "<testcase classname=\"layersift\" name=\"{kind}\">{}</testcase>",
+            match remark.weight.as_str() {
+                "fails" => format!("<failure message=\"{text}\" type=\"{kind}\"/>"),
+                "incomplete" => format!("<error message=\"{text}\"/>"),
+                _ => format!("<system-out>{text}</system-out>"),
+            }
+        );
+        suite.tests += 1;
+        suite.failures += usize::from(remark.weight == "fails");
+        suite.errors += usize::from(remark.weight == "incomplete");
+    }
+    for suppressed in &report.suppressed {
+        let finding = &suppressed.finding;
+        let place = finding.occurrences.first().map(wire::Occurrence::place);
+        suite.skip(finding, &place.unwrap_or_default(), &suppressed.by.shown());
+    }
+    Some(suite)
 }
 
 impl Suite {
@@ -119,6 +166,22 @@ impl Suite {
         );
         self.tests += 1;
         self.failures += 1;
+    }
+
+    /// A finding that does not count, and why.
+    fn skip(&mut self, finding: &wire::Finding, place: &str, why: &str) {
+        let severity = finding.severity.to_string().to_uppercase();
+        let _ = writeln!(
+            self.cases,
+            "<testcase classname=\"{}\" name=\"[{severity}] {} in {}\"><skipped message=\"{}\">Fingerprint {}.</skipped></testcase>",
+            entities(&finding.rule.0),
+            entities(&finding.title),
+            entities(place),
+            entities(why),
+            entities(&finding.fingerprint.0)
+        );
+        self.tests += 1;
+        self.skipped += 1;
     }
 
     fn error(&mut self, name: &str, text: &str) {

@@ -20,6 +20,7 @@ impl Reporter for Markdown<'_> {
         let report = wire::Report::new(report, verdict, Reveal::Redacted);
         let mut page = String::from("## layersift\n\n");
         let _ = writeln!(page, "{}\n", verdict_text(&report));
+        policy(&mut page, &report);
         targets(&mut page, &report);
         self.findings(&mut page, &report);
         coverage(&mut page, &report);
@@ -33,11 +34,62 @@ fn verdict_text(report: &wire::Report) -> String {
         1 => "**1 secret was found.**".to_owned(),
         count => format!("**{count} secrets were found.**"),
     };
+    let failing = report.verdict.failing.len();
+    let found = match report.findings.len() {
+        count if count == failing => found,
+        _ => format!("{found} {failing} of them count."),
+    };
     let outcome = report.verdict.outcome.as_str();
     match (report.verdict.incomplete, outcome) {
         (_, "unresolved") => "**Nothing was scanned.**".to_owned(),
+        (true, _) if report.lacks_only_what_the_policy_names() => {
+            format!("{found} Everything was scanned, but something that was asked for could not be read.")
+        }
         (true, _) => format!("{found} Not everything was scanned, so there may be more."),
         (false, _) => format!("{found} Everything was scanned."),
+    }
+}
+
+/// What a policy says besides, and what it left out: a run may fail without a finding.
+fn policy(page: &mut String, report: &wire::Report) {
+    for remark in report.verdict.remarks.iter().take(MOST_ROWS) {
+        let weight = match remark.weight.as_str() {
+            "fails" => "**FAILS** ",
+            "incomplete" => "**INCOMPLETE** ",
+            _ => "",
+        };
+        let _ = writeln!(
+            page,
+            "- {weight}{}: {}",
+            markdown(&remark.kind),
+            markdown(&remark.text)
+        );
+    }
+    if let Some(changes) = &report.verdict.changes {
+        let fixed = match changes.certain {
+            true => format!("{} fixed", changes.fixed.len()),
+            false => "nothing is called fixed".to_owned(),
+        };
+        let (since, new, unchanged) = (markdown(&changes.since), changes.new, changes.unchanged);
+        let _ = writeln!(page, "- since {since}: {new} new, {unchanged} unchanged, {fixed}");
+    }
+    if !report.suppressed.is_empty() {
+        let count = report.suppressed.len();
+        let _ = writeln!(page, "\n<details><summary>{count} suppressed</summary>\n");
+        for suppressed in report.suppressed.iter().take(MOST_ROWS) {
+            let finding = &suppressed.finding;
+            let place = finding.occurrences.first().map(wire::Occurrence::place);
+            let _ = writeln!(
+                page,
+                "- {} {} in {}, `{}`: {}",
+                finding.severity,
+                markdown(&finding.title),
+                code(&place.unwrap_or_default()),
+                finding.fingerprint.0,
+                markdown(&suppressed.by.shown())
+            );
+        }
+        page.push_str("\n</details>\n\n");
     }
 }
 
@@ -92,14 +144,24 @@ impl Markdown<'_> {
                 .map_or(String::new(), |line| format!(":{line}"));
             let _ = writeln!(
                 page,
-                "| {} | {} {} | {}{line}<br>{} {} | {} | `{}` |",
+                "| {}{} | {} {} | {}{line}<br>{} {} | {} | `{}` |",
                 finding.severity,
+                sentences::judgement(finding)
+                    .map_or(String::new(), |text| format!("<br>{}", markdown(&text))),
                 markdown(&finding.title),
                 code(&finding.secret.redacted),
                 code(&occurrence.place()),
                 markdown(&sentences::brought_by(image, occurrence)),
                 markdown(&platform),
-                markdown(&sentences::fate(image, occurrence)),
+                [
+                    Some(sentences::fate(image, occurrence)),
+                    sentences::to_change(occurrence)
+                ]
+                .iter()
+                .flatten()
+                .map(|text| markdown(text))
+                .collect::<Vec<String>>()
+                .join("<br>"),
                 finding.fingerprint.0
             );
         }

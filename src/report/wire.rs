@@ -733,6 +733,23 @@ impl Report {
 }
 
 impl Report {
+    /// Whether all of the targets was read and verified, whatever the policy named besides that could not be.
+    pub fn is_scanned(&self) -> bool {
+        let is_failed = |layer: &Layer| layer.integrity == Integrity::Failed;
+        let is_whole = |image: &Image| image.complete && !image.layers.iter().any(is_failed);
+        let is_missing = |skip: &Skip| skip.kind == SkipSort::Incomplete;
+        !self.verdict.interrupted
+            && self.targets.iter().all(|target| target.failure.is_none())
+            && self.images.iter().all(is_whole)
+            && !self.coverage.skips.iter().any(is_missing)
+    }
+
+    /// Whether the run is incomplete for what the policy named alone.
+    pub fn lacks_only_what_the_policy_names(&self) -> bool {
+        let mut remarks = self.verdict.remarks.iter();
+        self.is_scanned() && remarks.any(|remark| remark.weight == policy::Weight::Incomplete.name())
+    }
+
     /// Takes the plain secrets out.
     pub fn redact(&mut self) {
         self.secrets = Disclosure::Redacted;
@@ -854,9 +871,9 @@ impl Secret {
     fn new(secret: &finding::Secret, reveal: Reveal) -> Self {
         Self {
             redacted: secret.redacted(),
-            length: secret.expose().len() as u64,
+            length: secret.length(),
             plain: match reveal {
-                Reveal::Plain => Some(secret.expose().into()),
+                Reveal::Plain => secret.known().map(Lossless::from),
                 Reveal::Redacted => None,
             },
         }

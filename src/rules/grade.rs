@@ -51,6 +51,9 @@ pub enum Evidence {
     Context,
     /// A password that manuals print opens it.
     DefaultPassword,
+    /// A later layer deletes the file, which no package brought: somebody did not want it to stay. Confidence was raised
+    /// for it.
+    Deleted,
     /// The value is as random as such a credential must be.
     Entropy,
     /// It is encrypted; the passphrase is not in sight.
@@ -69,6 +72,9 @@ pub enum Evidence {
     PublicTestKey,
     /// A value that documentation prints.
     Sample,
+    /// Its layer is part of images of several repositories, so that it comes from a common base; confidence was lowered
+    /// for it.
+    Shared,
     /// It says itself that it is for a test mode.
     TestMode,
     /// Its other half was not found.
@@ -100,8 +106,9 @@ lowercase_display! {
     Severity { Low => "low", Medium => "medium", High => "high", Critical => "critical" }
     Confidence { Low => "low", Medium => "medium", High => "high" }
     Evidence {
-        Checksum => "checksum", Context => "context", DefaultPassword => "default-password", Entropy => "entropy", Encrypted => "encrypted",
+        Checksum => "checksum", Context => "context", DefaultPassword => "default-password", Deleted => "deleted",
+        Entropy => "entropy", Encrypted => "encrypted",
         Expired => "expired", Packaged => "packaged", Paired => "paired", Parsed => "parsed", Path => "path",
-        PublicTestKey => "public-test-key", Sample => "sample", TestMode => "test-mode", Unpaired => "unpaired",
+        PublicTestKey => "public-test-key", Sample => "sample", Shared => "shared", TestMode => "test-mode", Unpaired => "unpaired",
     }
 }

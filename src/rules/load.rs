@@ -159,6 +159,7 @@ const RULE_FIELDS: &[&str] = &[
     "key",
     "key_names",
     "key_words",
+    "value",
     "literals",
     "regex",
     "extract",
@@ -515,21 +516,37 @@ impl Reader<'_> {
 
     fn part(&mut self, table: Table<'_>, role: Role) -> Option<Part> {
         let key = self.key(table);
-        let literals = match &key {
+        let leading = key.as_ref().filter(|_| !table.fields.contains_key("value"));
+        let literals = match leading {
             Some(key) => key.literals(),
             None => self.literals(table),
         };
         let has_field = |name: &str| table.fields.contains_key(name);
-        let leads = ["key", "key_names", "literals"].into_iter().any(has_field);
+        let is_read = role == Role::Anchor && has_field("value") && !has_field("literals");
+        let leads = ["key", "key_names", "key_words", "literals", "paths"]
+            .into_iter()
+            .any(has_field);
         if role == Role::Anchor && !leads {
             let hint = "without a text that leads to it, the expression would have to run over every byte"
                 .to_owned();
             self.say(table.at, "the rule has no `literals`", Some(hint));
         }
+        if role == Role::Companion && leading.is_some() && literals.is_empty() {
+            let hint =
+                "only the anchor is found by its name alone: say what such a key begins with".to_owned();
+            self.say(table.at, "no text leads to the key of the part", Some(hint));
+        }
         let context = self.context(table);
         let has_alone = table.fields.contains_key("alone_regex");
         let led_by = if has_alone { &[][..] } else { &literals };
-        let pattern = self.pattern(table, key.as_ref(), led_by, context.as_ref());
+        let name = match (&key, role) {
+            (Some(key), Role::Anchor) => self.key_name(table, key),
+            _ => None,
+        };
+        let pattern = match &name {
+            Some(name) if is_read => Some(name.value.clone()),
+            _ => self.pattern(table, leading, led_by, context.as_ref()),
+        };
         let alone = if has_alone {
             let source = self.text(table, "alone_regex");
             source.and_then(|source| self.regex(table, "alone_regex", source, &literals, context.as_ref()))
@@ -543,7 +560,7 @@ impl Reader<'_> {
                 Some("a half that is found alone needs literals that lead to it".to_owned()),
             );
         }
-        let (name, within) = match role {
+        let (label, within) = match role {
             Role::Anchor => (Some(String::new()), Some(0)),
             Role::Companion => (self.required(table, "name"), self.number(table, "within")),
         };
@@ -560,10 +577,11 @@ impl Reader<'_> {
         let samples = self.samples(table);
         let optional = self.flag(table, "optional");
         Some(Part {
-            name: name?,
+            name: label?,
             literals,
             pattern: pattern?,
             alone,
+            key: name,
             boundary,
             context,
             entropy,
@@ -1023,7 +1041,12 @@ enum Role {
 
 /// Compiles an expression as all rules mean it. *Errors*: it does not parse or takes more than [`COMPILED_BYTES`].
 pub fn compile(source: &str) -> Result<regex_automata::meta::Regex, Box<regex_automata::meta::BuildError>> {
-    regex_automata::meta::Builder::new()
+    builder().build(source).map_err(Box::new)
+}
+
+fn builder() -> regex_automata::meta::Builder {
+    let mut builder = regex_automata::meta::Builder::new();
+    builder
         .configure(
             regex_automata::meta::Config::new()
                 .utf8_empty(false)
@@ -1035,8 +1058,17 @@ pub fn compile(source: &str) -> Result<regex_automata::meta::Regex, Box<regex_au
                 .unicode(false)
                 .utf8(false)
                 .nest_limit(NESTING),
-        )
-        .build(source)
+        );
+    builder
+}
+
+/// Compiles several expressions into one that tells which of them match. *Errors*: as for [`compile`].
+pub fn compile_many(
+    sources: &[&str],
+) -> Result<regex_automata::meta::Regex, Box<regex_automata::meta::BuildError>> {
+    builder()
+        .configure(regex_automata::meta::Config::new().match_kind(regex_automata::MatchKind::All))
+        .build_many(sources)
         .map_err(Box::new)
 }
 
@@ -1148,6 +1180,8 @@ impl Canon {
         }
         self.pattern(Some(&part.pattern));
         self.pattern(part.alone.as_ref());
+        self.pattern(part.key.as_ref().map(|key| &key.value));
+        self.text(part.key.as_ref().map_or("-", |key| &key.names));
         self.text(part.boundary);
         match &part.context {
             None => self.text("-"),
@@ -1267,7 +1301,10 @@ regex = '''acme_[A-Z0-9]{20}'''
             );
         }
         for (wrong, message) in [
-            ("key_words = [\"token\"]", "`key_words` without `key`"),
+            (
+                "value = \"[a-z]{4}\"\nliterals = [\"acme\"]",
+                "`value` without a key",
+            ),
             ("key = []", "`key` is empty"),
             ("key = [\"a\"]", "`a` cannot lead to a key"),
             (

@@ -56,7 +56,12 @@ pub struct Rule {
 impl Rule {
     /// Whether no text leads to it, so that its expression runs over every byte.
     pub fn is_slow(&self) -> bool {
-        self.anchor.literals.is_empty()
+        self.anchor.literals.is_empty() && self.anchor.key.is_none() && self.paths.is_empty()
+    }
+
+    /// Whether only the path of a small file leads to it.
+    pub fn is_by_path(&self) -> bool {
+        self.anchor.literals.is_empty() && self.anchor.key.is_none() && !self.paths.is_empty()
     }
 }
 
@@ -108,6 +113,8 @@ pub struct Part {
     pub pattern: Pattern,
     /// For a part other than the anchor: what it looks like where it stands alone, if that must be stricter.
     pub alone: Option<Pattern>,
+    /// For the anchor: what the key is called whose value it is. Found in addition to what the literals lead to.
+    pub key: Option<KeyName>,
     /// What may not stand next to it.
     pub boundary: Boundary,
     /// Words of which one must stand near it.
@@ -149,7 +156,8 @@ impl Part {
             Pattern::Extractor(_) => MAX_MATCH,
         };
         let alone = self.alone.as_ref().map_or(0, furthest);
-        furthest(&self.pattern).max(alone)
+        let key = self.key.as_ref().map_or(0, |_| KEY_REACH);
+        furthest(&self.pattern).max(alone).max(key)
     }
 
     /// How many bytes around a match decide whether it is one: its context, and a boundary, which is at most an
@@ -163,6 +171,19 @@ impl Part {
             .as_ref()
             .map_or(0, |context| context.before.max(context.after) as usize)
     }
+}
+
+/// How far the value of a key can end behind a word in its name, in bytes.
+const KEY_REACH: usize = 1536;
+
+/// What the key of a value is called, however it is spelled and whatever the language.
+#[derive(Clone, Debug)]
+pub struct KeyName {
+    /// An expression for the words of the name and of what encloses it, in lower case: those of one name are joined
+    /// by `_`, names by a dot.
+    pub names: String,
+    /// What the value looks like from its begin on.
+    pub value: Pattern,
 }
 
 /// A text that leads the matcher to a rule.

@@ -9,7 +9,7 @@ use crate::finding::{
 };
 use crate::layer::owner::ContentDigest;
 use crate::layer::{LayerRecord, LayerSkip, Severeness, TextReader};
-use crate::oci::{self, BlobKey, Image, Layer, Provenance, Reference};
+use crate::oci::{self, BlobKey, DiffId, Image, Layer, Provenance, Reference};
 use crate::resolve;
 use crate::rules::{Confidence, Evidence, Rule, RuleId, SecretKind, Severity};
 use crate::source::SourceError;
@@ -19,7 +19,7 @@ use crate::text::{self, Lossless};
 use super::Scan;
 use super::classify;
 use super::gather::Gathered;
-use super::metadata::{Searched, TextCandidate, Texts};
+use super::metadata::{ImageTexts, Searched, TextCandidate, Texts};
 use super::pairs::{self, Hit, Sighting};
 
 /// Collects what targets gave until the report is made.
@@ -28,7 +28,9 @@ pub(super) struct Assembler<'s> {
     texts: Texts<'s>,
     targets: Vec<TargetSummary>,
     images: Vec<ImageSummary>,
-    credentials: BTreeMap<(String, u32, Vec<u8>), Credential>,
+    /// The repository of each image.
+    repositories: Vec<String>,
+    credentials: HashMap<(String, u32, Secret), Credential>,
     coverage: Coverage,
     counters: Counters,
     /// Blobs whose bytes are in the ledger already.
@@ -37,7 +39,9 @@ pub(super) struct Assembler<'s> {
 
 #[derive(Default)]
 struct Credential {
-    identifier: Option<Vec<u8>>,
+    /// Which of all it is, in the order of their first occurrences.
+    number: usize,
+    identifier: Option<Secret>,
     occurrences: Vec<(Occurrence, Vec<Evidence>)>,
 }
 
@@ -49,11 +53,17 @@ impl<'s> Assembler<'s> {
             texts,
             targets: Vec::new(),
             images: Vec::new(),
-            credentials: BTreeMap::new(),
+            repositories: Vec::new(),
+            credentials: HashMap::new(),
             coverage: Coverage::default(),
             counters: Counters::default(),
             counted: BTreeSet::new(),
         }
+    }
+
+    /// Searches what the documents of an image say.
+    pub(super) fn search(&mut self, image: &Image) -> Searched {
+        self.texts.of_image(image)
     }
 
     /// Notes a target of which nothing could be had.
@@ -122,7 +132,7 @@ impl<'s> Assembler<'s> {
             );
         }
         self.counters.unused_blobs += gathered.unused;
-        for image in &resolved.images {
+        for (at, image) in resolved.images.iter().enumerate() {
             let repository = image
                 .names
                 .iter()
@@ -131,11 +141,13 @@ impl<'s> Assembler<'s> {
             let repository = repository
                 .filter(|_| resolved.repository.is_none())
                 .unwrap_or_else(|| self.targets[target].repository.clone());
-            self.image(target, &repository, image, gathered);
+            self.image(target, &repository, at, gathered);
         }
     }
 
-    fn image(&mut self, target: usize, repository: &str, image: &Image, gathered: &Gathered) {
+    /// Adds the image at place `at` of what was gathered.
+    fn image(&mut self, target: usize, repository: &str, at: usize, gathered: &Gathered) {
+        let image = &gathered.resolved.images[at];
         let number = self.images.len();
         let records: Vec<Option<&Arc<LayerRecord>>> = image
             .layers
@@ -146,6 +158,51 @@ impl<'s> Assembler<'s> {
         for (layer, record) in image.layers.iter().zip(&records) {
             summaries.push(self.layer(number, layer, *record, gathered));
         }
+        let ImageTexts {
+            metadata,
+            attested,
+            provenances,
+        } = match gathered.searched.get(&at) {
+            Some(searched) => self.stored_texts(searched, number),
+            None => self.image_texts(image, gathered, number),
+        };
+
+        let sightings = sightings(number, &records, &summaries, &metadata, &attested);
+        for mut hit in pairs::join(self.scan.rules(), sightings) {
+            match self.scan.rules().rules().get(hit.rule as usize) {
+                Some(rule) if hit.is_published => classify::lower(rule, &mut hit),
+                _ => classify::raise(&mut hit),
+            }
+            self.hit(repository, hit);
+        }
+        self.repositories.push(repository.to_owned());
+        self.images.push(ImageSummary {
+            target,
+            names: image.names.clone(),
+            platform: image.platform.clone(),
+            manifest: image.manifest.clone(),
+            image_id: image.image_id.clone(),
+            artifact_type: image.artifact_type.clone(),
+            created: image.config.created.clone(),
+            base_claims: oci::claims(
+                image,
+                (image.attestations.iter())
+                    .filter_map(|attestation| gathered.attestations.get(&attestation.blob))
+                    .map(Vec::as_slice),
+            ),
+            hidden: self.scan.traces_hidden.then(|| hidden(&records)),
+            layers: summaries,
+            build: BuildFacts {
+                history: image.config.history.clone(),
+                provenances,
+            },
+            dockerfile: None,
+            complete: true,
+        });
+    }
+
+    /// Searches all that is said of an image outside of its layers.
+    fn image_texts(&mut self, image: &Image, gathered: &Gathered, number: usize) -> ImageTexts {
         let metadata = self.texts.of_image(image);
         self.count_text(&metadata, number);
         let mut attested = Vec::new();
@@ -191,39 +248,23 @@ impl<'s> Assembler<'s> {
                 }
             }
         }
-
-        let sightings = sightings(number, &records, &summaries, &metadata, &attested);
-        for mut hit in pairs::join(self.scan.rules(), sightings) {
-            if hit.is_published
-                && let Some(rule) = self.scan.rules().rules().get(hit.rule as usize)
-            {
-                classify::lower(rule, &mut hit);
-            }
-            self.hit(repository, hit);
+        let mut texts = ImageTexts {
+            metadata,
+            attested,
+            provenances,
+        };
+        if let Some(sealer) = &self.scan.sealer {
+            texts.seal(sealer, self.scan.rules());
         }
-        self.images.push(ImageSummary {
-            target,
-            names: image.names.clone(),
-            platform: image.platform.clone(),
-            manifest: image.manifest.clone(),
-            image_id: image.image_id.clone(),
-            artifact_type: image.artifact_type.clone(),
-            created: image.config.created.clone(),
-            base_claims: oci::claims(
-                image,
-                (image.attestations.iter())
-                    .filter_map(|attestation| gathered.attestations.get(&attestation.blob))
-                    .map(Vec::as_slice),
-            ),
-            hidden: self.scan.traces_hidden.then(|| hidden(&records)),
-            layers: summaries,
-            build: BuildFacts {
-                history: image.config.history.clone(),
-                provenances,
-            },
-            dockerfile: None,
-            complete: true,
-        });
+        texts
+    }
+
+    /// The same for texts that were searched before.
+    fn stored_texts(&mut self, searched: &ImageTexts, number: usize) -> ImageTexts {
+        for searched in std::iter::once(&searched.metadata).chain(&searched.attested) {
+            self.count_text(searched, number);
+        }
+        searched.clone()
     }
 
     /// Describes a layer, compares it with what the documents say, and enters its bytes in the ledger.
@@ -409,7 +450,11 @@ impl<'s> Assembler<'s> {
 
     fn hit(&mut self, repository: &str, hit: Hit) {
         let key = (repository.to_owned(), hit.rule, hit.secret);
-        let credential = self.credentials.entry(key).or_default();
+        let number = self.credentials.len();
+        let credential = self.credentials.entry(key).or_insert_with(|| Credential {
+            number,
+            ..Credential::default()
+        });
         credential.identifier = credential.identifier.take().or(hit.identifier);
         credential.occurrences.push((hit.occurrence, hit.evidence));
     }
@@ -418,12 +463,21 @@ impl<'s> Assembler<'s> {
     pub(super) fn finish(mut self, interrupted: bool) -> Report {
         let rules = self.scan.rules();
         let mut drafts: Vec<Draft<'_>> = Vec::new();
-        for ((repository, rule, secret), credential) in std::mem::take(&mut self.credentials) {
+        let shared = self.shared_layers();
+        for ((repository, rule, secret), mut credential) in std::mem::take(&mut self.credentials) {
             let Some(rule) = rules.rules().get(rule as usize) else {
                 continue;
             };
+            for (occurrence, evidence) in &mut credential.occurrences {
+                if let Origin::File { layer, .. } = occurrence.origin
+                    && shared.contains(&(occurrence.image, layer))
+                {
+                    classify::lower_shared(occurrence, evidence);
+                }
+            }
             drafts.push(draft(rule, repository, secret, credential));
         }
+        drafts.sort_unstable_by_key(|draft| draft.number);
         if drafts.len() > self.scan.limits.findings {
             let over = drafts.len() - self.scan.limits.findings;
             drafts.sort_by(|a, b| a.rank().cmp(&b.rank()));
@@ -485,6 +539,28 @@ impl<'s> Assembler<'s> {
         }
     }
 
+    /// The layers, by image and ordinal, whose content images of another repository have too.
+    fn shared_layers(&self) -> BTreeSet<(usize, usize)> {
+        let layers = || {
+            let images = self.images.iter().zip(&self.repositories).enumerate();
+            images.flat_map(|(image, (summary, repository))| {
+                let layers = summary.layers.iter();
+                layers.filter_map(move |layer| {
+                    let place = (image, layer.ordinal);
+                    Some((layer.diff_id.as_ref()?, repository, place))
+                })
+            })
+        };
+        let mut owners: BTreeMap<&DiffId, BTreeSet<&str>> = BTreeMap::new();
+        for (content, repository, _) in layers() {
+            owners.entry(content).or_default().insert(repository);
+        }
+        layers()
+            .filter(|(content, _, _)| owners[content].len() > 1)
+            .map(|(_, _, place)| place)
+            .collect()
+    }
+
     /// Gives each finding its fingerprint.
     fn name(&self, mut drafts: Vec<Draft<'_>>) -> Vec<Finding> {
         // A secret that can be guessed is named by its place and its number there.
@@ -501,7 +577,7 @@ impl<'s> Assembler<'s> {
                     .or_insert(1);
                 let place = format!("{place}#{number}");
                 let named = |rule: &RuleId| {
-                    let secret = finding.secret.expose();
+                    let secret = &finding.secret;
                     let fingerprinter = &self.scan.fingerprinter;
                     fingerprinter.fingerprint(rule, &finding.repository, draft.kind, secret, &place)
                 };
@@ -567,6 +643,7 @@ struct Draft<'r> {
     kind: SecretKind,
     place: String,
     rule: &'r Rule,
+    number: usize,
 }
 
 impl Draft<'_> {
@@ -578,7 +655,7 @@ impl Draft<'_> {
         )
     }
 
-    fn place_order(&self) -> (&str, &str, &str, u64, &[u8]) {
+    fn place_order(&self) -> (&str, &str, &str, u64, usize) {
         let first = self.finding.occurrences.first();
         let offset = first.map_or(0, |occurrence| occurrence.location.offset);
         (
@@ -586,12 +663,12 @@ impl Draft<'_> {
             &self.rule.id.0,
             &self.place,
             offset,
-            self.finding.secret.expose(),
+            self.number,
         )
     }
 }
 
-fn draft(rule: &Rule, repository: String, secret: Vec<u8>, credential: Credential) -> Draft<'_> {
+fn draft(rule: &Rule, repository: String, secret: Secret, credential: Credential) -> Draft<'_> {
     let mut occurrences = credential.occurrences;
     let place = |occurrence: &Occurrence| {
         let Occurrence {
@@ -629,6 +706,7 @@ fn draft(rule: &Rule, repository: String, secret: Vec<u8>, credential: Credentia
         kind: rule.kind,
         place,
         rule,
+        number: credential.number,
         finding: Finding {
             fingerprint: Fingerprint(String::new()),
             former_fingerprints: Vec::new(),
@@ -638,8 +716,10 @@ fn draft(rule: &Rule, repository: String, secret: Vec<u8>, credential: Credentia
             confidence,
             evidence: evidence.into_iter().collect(),
             repository,
-            identifier: credential.identifier.map(|identifier| text::escape(&identifier)),
-            secret: Secret::new(secret),
+            identifier: credential
+                .identifier
+                .and_then(|identifier| Some(text::escape(identifier.known()?))),
+            secret,
             occurrences,
             more_occurrences: 0,
         },

@@ -1,12 +1,13 @@
 //! Finds out the class of each file that holds a candidate, from the package databases and the paths of all layers of
-//! an image, and lowers confidence for it. Hides nothing: what is lowered is in the report, with its reason.
+//! an image, and moves confidence for it, for the life of the file and for who shares its layer. Hides nothing: what is
+//! lowered is in the report, with its reason.
 //!
 //! A database in any layer counts, whatever layer the file is in: what a package once promised of a content stays true.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::finding::{Area, FileClass, Package, PackageState, PackageSystem, Status, Tree};
+use crate::finding::{Area, FileClass, Occurrence, Package, PackageState, PackageSystem, Status, Tree};
 use crate::layer::LayerRecord;
 use crate::layer::owner::{Compared, ContentDigest, Owner, Promise, System};
 use crate::resolve::Member;
@@ -77,6 +78,51 @@ pub(super) fn lower(rule: &Rule, hit: &mut Hit) {
         occurrence.confidence = confidence;
         hit.evidence.push(Evidence::Packaged);
         hit.evidence.sort_unstable();
+    }
+}
+
+/// Raises the confidence of a hit in a file that somebody put into the image and that a later layer deletes: whoever
+/// deletes one file knew what it holds. Not where the value itself says that it is worth little.
+pub(super) fn raise(hit: &mut Hit) {
+    let occurrence = &mut hit.occurrence;
+    let is_own = occurrence
+        .class
+        .as_ref()
+        .is_some_and(|class| class.tree == Tree::Application && class.area == Area::Ordinary);
+    let is_deleted = matches!(occurrence.status, Status::Deleted { .. });
+    let is_weak = hit.evidence.iter().any(|evidence| {
+        matches!(
+            evidence,
+            Evidence::Encrypted
+                | Evidence::Expired
+                | Evidence::PublicTestKey
+                | Evidence::Sample
+                | Evidence::TestMode
+                | Evidence::Unpaired
+        )
+    });
+    let raised = match occurrence.confidence {
+        Confidence::Low => Confidence::Medium,
+        Confidence::Medium => Confidence::High,
+        Confidence::High => return,
+    };
+    if is_own && is_deleted && !is_weak {
+        occurrence.confidence = raised;
+        hit.evidence.push(Evidence::Deleted);
+        hit.evidence.sort_unstable();
+    }
+}
+
+/// Lowers what was found in a file of a layer that images of several repositories have, unless it is proven. One step
+/// and never below medium: what is shared is as likely a company's own base image, secrets and all.
+pub(super) fn lower_shared(occurrence: &mut Occurrence, evidence: &mut Vec<Evidence>) {
+    let is_proven = evidence
+        .iter()
+        .any(|evidence| matches!(evidence, Evidence::Checksum | Evidence::Paired | Evidence::Parsed));
+    if occurrence.confidence == Confidence::High && !is_proven {
+        occurrence.confidence = Confidence::Medium;
+        evidence.push(Evidence::Shared);
+        evidence.sort_unstable();
     }
 }
 

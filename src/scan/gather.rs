@@ -10,6 +10,7 @@ use crate::oci::{Algorithm, Attestation, BlobKey, Descriptor, DiffId, Digest, Im
 use crate::source::{Problem, Resolved, Source, SourceError, StreamSource};
 
 use super::assemble::verifies;
+use super::metadata::ImageTexts;
 use super::{Scan, Watch};
 
 /// What was read of a target.
@@ -21,6 +22,8 @@ pub(super) struct Gathered {
     pub(super) unread: HashMap<BlobKey, SourceError>,
     /// Attestations, whole: they are small documents.
     pub(super) attestations: HashMap<BlobKey, Vec<u8>>,
+    /// What was found in the texts of images, by their places, where they were searched before.
+    pub(super) searched: HashMap<usize, ImageTexts>,
     /// Blobs of a stream that no chosen image has.
     pub(super) unused: u64,
     /// What is odd about the target and lost nothing.
@@ -101,7 +104,7 @@ impl Scan {
                         };
                         let read = || {
                             let mut blob = source.blob(wanted.key, wanted.descriptor)?;
-                            Ok(reader.read(&mut *blob, wanted.claims(), &watched))
+                            Ok(self.sealed(reader.read(&mut *blob, wanted.claims(), &watched)))
                         };
                         let mut result = read();
                         if let (Ok(record), BlobKey::Digest(digest)) = (&result, wanted.key)
@@ -165,6 +168,7 @@ impl Scan {
             records,
             unread,
             attestations,
+            searched: HashMap::new(),
             unused: 0,
             notes: source.notes(),
         })
@@ -194,7 +198,7 @@ impl Scan {
                         size: None,
                         ..claims(&blob.key, None, None)
                     };
-                    let record = reader.read(&mut *blob.reader, claims, &watched);
+                    let record = self.sealed(reader.read(&mut *blob.reader, claims, &watched));
                     self.watch.blob_done();
                     records.insert(blob.key, Arc::new(record));
                 }
@@ -237,7 +241,7 @@ impl Scan {
                 && let Some(mut bytes) = stream.document(&layer.blob)
             {
                 let claims = claims(&layer.blob, None, layer.diff_id.as_ref());
-                let record = reader.read(&mut bytes, claims, &watched);
+                let record = self.sealed(reader.read(&mut bytes, claims, &watched));
                 records.insert(layer.blob.clone(), Arc::new(record));
             }
         }
@@ -261,6 +265,7 @@ impl Scan {
             records,
             unread: HashMap::new(),
             attestations,
+            searched: HashMap::new(),
             unused,
             notes: Vec::new(),
         })

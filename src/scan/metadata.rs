@@ -1,12 +1,17 @@
 //! The texts of an image that are in no layer: configuration, history, annotations, attestations. They are searched as
 //! files are; which of them a container is started from decides what a finding in them is worth.
 
+use serde::{Deserialize, Serialize};
+
 use crate::finding::{MetadataUse, Origin};
-use crate::layer::{LayerCandidate, LayerSkip, SearchedText, TextReader};
-use crate::oci::{ConfigField, History, Image, Statement};
+use crate::layer::{LayerCandidate, LayerSkip, SearchedText, TextReader, stored};
+use crate::oci::{ConfigField, History, Image, Provenance, Statement};
+use crate::rules::RuleSet;
 use crate::text;
+use crate::text::secret::Sealer;
 
 /// A candidate in a text, and where.
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct TextCandidate {
     pub(super) found: LayerCandidate,
     pub(super) origin: Origin,
@@ -14,12 +19,45 @@ pub(super) struct TextCandidate {
 }
 
 /// How many bytes of text were searched, what was found, and what was not searched or decoded, with its place.
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(super) struct Searched {
     pub(super) bytes: u64,
     pub(super) lost_bytes: u64,
     pub(super) candidates: Vec<TextCandidate>,
     pub(super) skips: Vec<(String, LayerSkip)>,
+}
+
+/// All that was found in the texts of one image.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(super) struct ImageTexts {
+    pub(super) metadata: Searched,
+    pub(super) attested: Vec<Searched>,
+    /// How it was built. Not stored: it tells of sources at length.
+    #[serde(skip)]
+    pub(super) provenances: Vec<Provenance>,
+}
+
+impl ImageTexts {
+    /// Replaces every secret by its sealed form.
+    pub(super) fn seal(&mut self, sealer: &Sealer, rules: &RuleSet) {
+        let mut found: Vec<&mut LayerCandidate> = self.candidates().collect();
+        stored::seal_all(&mut found, sealer, &|candidate| super::nature(rules, candidate));
+    }
+
+    /// Ties what was read to the key it was sealed with.
+    pub(super) fn adopt(&mut self, sealer: &Sealer) {
+        self.candidates().for_each(|found| stored::adopt(found, sealer));
+    }
+
+    fn candidates(&mut self) -> impl Iterator<Item = &mut LayerCandidate> {
+        let searched = std::iter::once(&mut self.metadata).chain(&mut self.attested);
+        searched.flat_map(|searched| {
+            searched
+                .candidates
+                .iter_mut()
+                .map(|candidate| &mut candidate.found)
+        })
+    }
 }
 
 /// Searches texts with one matcher.

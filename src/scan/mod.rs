@@ -11,19 +11,21 @@ mod gather;
 pub mod member;
 mod metadata;
 mod pairs;
+pub mod stored;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::engine::Matcher;
+use crate::engine::{Candidate, Matcher};
 use crate::finding::{Fingerprinter, Report};
 use crate::layer::{LayerReader, LayerRecord, Progress};
 use crate::limits::{Budget, Limits};
 use crate::oci::{Digest, PlatformSelector};
-use crate::rules::RuleSet;
+use crate::rules::{Rule, RuleSet, SecretKind};
 use crate::source::{Access, Opened, SourceError};
+use crate::text::secret::{Nature, Sealer};
 
 /// How to scan. Every knob has a default that hides nothing.
 pub struct Scan {
@@ -32,6 +34,7 @@ pub struct Scan {
     jobs: usize,
     platforms: PlatformSelector,
     fingerprinter: Fingerprinter,
+    sealer: Option<Sealer>,
     traces_hidden: bool,
     cancelled: Arc<AtomicBool>,
     watch: Arc<dyn Watch>,
@@ -86,6 +89,7 @@ impl Scan {
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
             platforms: PlatformSelector::All,
             fingerprinter: Fingerprinter::unkeyed(),
+            sealer: None,
             traces_hidden: false,
             cancelled: Arc::default(),
             watch: Arc::new(crate::layer::Silent),
@@ -116,6 +120,13 @@ impl Scan {
         self
     }
 
+    /// Seals every secret as soon as its layer was read, so that records which were stored can be assembled with fresh
+    /// ones. The report cannot show secrets then; all else in it is the same. `sealer` is one of the fingerprinter's.
+    pub fn sealer(mut self, sealer: Sealer) -> Self {
+        self.sealer = Some(sealer);
+        self
+    }
+
     /// Finds out of every file whether a container shows it ([`ImageSummary::hidden`](crate::finding::ImageSummary::hidden)).
     /// *Cost*: a few look-ups and some hundred bytes for each file of the image.
     pub fn trace_hidden(mut self, traces: bool) -> Self {
@@ -133,6 +144,25 @@ impl Scan {
     pub fn watch(mut self, watch: Arc<dyn Watch>) -> Self {
         self.watch = watch;
         self
+    }
+
+    /// Seals a record, where this scan seals.
+    fn sealed(&self, mut record: LayerRecord) -> LayerRecord {
+        if let Some(sealer) = &self.sealer {
+            record.seal(sealer, &|candidate| nature(self.rules(), candidate));
+        }
+        record
+    }
+
+    fn pool(&self) -> Result<rayon::ThreadPool, ScanError> {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(self.jobs)
+            .thread_name(|number| format!("match-{number}"))
+            .build()
+            .map_err(|source| ScanError::Threads {
+                jobs: self.jobs,
+                source,
+            })
     }
 
     /// The rules in force.
@@ -155,14 +185,7 @@ impl Scan {
     ///
     /// *Errors* and *cost*: as for [`run`](Self::run).
     pub fn run_each(&self, groups: impl IntoIterator<Item = Vec<Target>>) -> Result<Vec<Report>, ScanError> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(self.jobs)
-            .thread_name(|number| format!("match-{number}"))
-            .build()
-            .map_err(|source| ScanError::Threads {
-                jobs: self.jobs,
-                source,
-            })?;
+        let pool = self.pool()?;
         let budget = Budget::new(self.limits.in_flight_bytes);
         let reader = LayerReader::new(&self.matcher, &self.limits, &budget, &pool, &self.cancelled);
         // Records of blobs whose digest was verified, shared by all targets.
@@ -206,5 +229,17 @@ impl Scan {
             }
         }
         assembler.finish(self.cancelled.load(Ordering::Relaxed))
+    }
+}
+
+/// What the text of a candidate is.
+pub fn nature(rules: &RuleSet, candidate: &Candidate) -> Nature {
+    match rules.rules().get(candidate.rule as usize) {
+        Some(Rule { identifier: true, .. }) if candidate.part.is_none() => Nature::Identifier,
+        Some(Rule {
+            kind: SecretKind::Generated,
+            ..
+        }) => Nature::Generated,
+        _ => Nature::Guessable,
     }
 }

@@ -30,8 +30,8 @@ pub(super) struct Sighting<'r> {
 /// An occurrence of a credential whose halves are together.
 pub(super) struct Hit {
     pub(super) rule: u32,
-    pub(super) secret: Vec<u8>,
-    pub(super) identifier: Option<Vec<u8>>,
+    pub(super) secret: Secret,
+    pub(super) identifier: Option<Secret>,
     pub(super) evidence: Vec<Evidence>,
     pub(super) occurrence: Occurrence,
     /// Whether its file is published content.
@@ -73,7 +73,7 @@ pub(super) fn join(rules: &RuleSet, sightings: Vec<Sighting<'_>>) -> Vec<Hit> {
             _ => hits.push(whole(rule, &sighting)),
         }
     }
-    let known: HashSet<(u32, Vec<u8>)> = hits.iter().map(|hit| (hit.rule, hit.secret.clone())).collect();
+    let known: HashSet<(u32, Secret)> = hits.iter().map(|hit| (hit.rule, hit.secret.clone())).collect();
     lone_ids.retain(|id| !paired.contains(&(id.candidate.rule, id.candidate.text.clone())));
     let mut used = HashSet::new();
     for secret in lone_secrets {
@@ -220,7 +220,7 @@ fn together(rule: &Rule, sighting: &Sighting<'_>, main: usize) -> Hit {
         0,
         Companion {
             part: ID.to_owned(),
-            secret: Secret::new(candidate.text.clone()),
+            secret: candidate.text.clone(),
             origin: sighting.origin.clone(),
             within: sighting.within.clone(),
             location: sighting.location,
@@ -246,7 +246,7 @@ fn apart(secret: &Sighting<'_>, id: Option<&Sighting<'_>>) -> Hit {
     let companions = id
         .map(|id| Companion {
             part: ID.to_owned(),
-            secret: Secret::new(id.candidate.text.clone()),
+            secret: id.candidate.text.clone(),
             origin: id.origin.clone(),
             within: id.within.clone(),
             location: id.location,
@@ -289,7 +289,7 @@ fn companions(rule: &Rule, sighting: &Sighting<'_>, without: Option<usize>) -> V
                 .get(companion.part as usize)
                 .map(|part| part.name.clone())
                 .unwrap_or_default(),
-            secret: Secret::new(companion.text.clone()),
+            secret: companion.text.clone(),
             origin: sighting.origin.clone(),
             within: sighting.within.clone(),
             location: *location,
@@ -299,8 +299,8 @@ fn companions(rule: &Rule, sighting: &Sighting<'_>, without: Option<usize>) -> V
 
 fn hit(
     sighting: &Sighting<'_>,
-    secret: Vec<u8>,
-    identifier: Option<Vec<u8>>,
+    secret: Secret,
+    identifier: Option<Secret>,
     location: Location,
     companions: Vec<Companion>,
 ) -> Hit {

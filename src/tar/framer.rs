@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::header::{self, BLOCK, Block, Header, Name};
 use super::pax::{Number, Records};
 use super::sparse::{Map, MapError, Run, Sparse, TextMap, Version};
@@ -35,7 +37,7 @@ pub struct Framer {
 }
 
 /// What the whole stream turned out to be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Framing {
     /// Whether the stream is a tar archive at all: empty, or its first block is zero or has the checksum of a header.
     /// If not, all of it is one [`RegionKind::Tail`], and nothing odd is noted.

@@ -15,6 +15,8 @@ pub use path::EntryPath;
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// A span of the stream and what it is. Spans are half-open byte offsets in the uncompressed stream.
 ///
 /// A region is told when it begins (a block, once its last byte came, since only then it is known what it is; see
@@ -38,7 +40,7 @@ pub struct Region {
 }
 
 /// What a span of the stream is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RegionKind {
     /// The content of a member.
     Body,
@@ -117,7 +119,7 @@ pub enum EntryKind {
 }
 
 /// Something odd about an archive: other readers may see other members than Go does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Oddity {
     /// A member without content in the specification declares a size: its bytes are read as members.
     BodyOfBodiless,

@@ -4,21 +4,25 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::name::Name;
 use super::{Lossless, escape};
 
 /// One step into nested content.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Link {
     /// A text that was decoded: `base64`, `utf-16le`, …
-    Encoding(&'static str),
+    Encoding(#[serde(with = "super::name")] Name),
     /// A member of an archive, by its name as stored.
     Member(Lossless),
     /// A stream that was decompressed: `gzip`, `xz`, …
-    Stream(&'static str),
+    Stream(#[serde(with = "super::name")] Name),
 }
 
 /// Steps into nested content, the outermost first; empty for what stands in the file itself. Cheap to clone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "Vec<Link>", into = "Vec<Link>")]
 pub struct Chain(Arc<[Link]>);
 
 impl Chain {
@@ -51,6 +55,18 @@ impl Chain {
             Link::Member(path) => Some(path.0.as_slice()),
             Link::Encoding(_) | Link::Stream(_) => None,
         })
+    }
+}
+
+impl From<Vec<Link>> for Chain {
+    fn from(links: Vec<Link>) -> Self {
+        Self(links.into())
+    }
+}
+
+impl From<Chain> for Vec<Link> {
+    fn from(chain: Chain) -> Self {
+        chain.0.to_vec()
     }
 }
 

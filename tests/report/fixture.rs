@@ -369,7 +369,7 @@ pub(crate) fn finding(
             &rule,
             REPOSITORY,
             SecretKind::Generated,
-            secret,
+            &Secret::new(secret.to_vec()),
             "",
         ),
         former_fingerprints: Vec::new(),

@@ -133,10 +133,11 @@ fn junit_is_well_formed_and_counts_what_it_has() {
         let names = elements(&xml);
         let count = |name: &str| names.iter().filter(|element| *element == name).count();
         let total = format!(
-            "<testsuites name=\"layersift\" tests=\"{}\" failures=\"{}\" errors=\"{}\">",
+            "<testsuites name=\"layersift\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\">",
             count("testcase"),
             count("failure"),
-            count("error")
+            count("error"),
+            count("skipped")
         );
         assert!(xml.contains(&total), "{total}");
         for name in &names {
@@ -146,6 +147,7 @@ fn junit_is_well_formed_and_counts_what_it_has() {
                 "testcase",
                 "failure",
                 "error",
+                "skipped",
                 "system-out",
             ];
             assert!(known.contains(&name.as_str()), "{name}");

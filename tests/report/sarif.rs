@@ -11,7 +11,7 @@ use layersift::finding::{
     Secret, Status,
 };
 use layersift::policy::Policy;
-use layersift::report::sarif::{Options, Standing, TrackedFiles};
+use layersift::report::sarif::{Options, Standing, TrackedFiles, VersionControl};
 use layersift::report::{Buffer, Settings, Sink as _, format};
 use layersift::rules::{Confidence, Evidence, Severity};
 use serde_json::Value;
@@ -41,6 +41,7 @@ fn logs() -> Vec<(&'static str, Vec<u8>)> {
         ("file", standing_at(Standing::File, &with_lines())),
         ("image-with-lines", standing_at(Standing::Image, &with_lines())),
         ("no-lines", standing_at(Standing::Dockerfile, &without_lines())),
+        ("suppressed", with_suppressed()),
     ])
     .collect()
 }
@@ -108,6 +109,70 @@ fn without_lines() -> Report {
     report
 }
 
+/// The sample under a policy, with what that suppresses and the repository of its Dockerfile.
+fn with_suppressed() -> Vec<u8> {
+    let (mut report, verdict) = super::under_a_policy();
+    report.images = with_lines().images;
+    let rules = fixture::notes();
+    let version_control = VersionControl {
+        repository: "https://git.example.com/acme/app".to_owned(),
+        revision: Some("5".repeat(40)),
+        branch: Some("main".to_owned()),
+    };
+    let settings = Settings {
+        rules: &rules,
+        width: 80,
+        colour: false,
+        sarif: Options {
+            standing: Standing::Dockerfile,
+            with_suppressed: true,
+            version_control: Some(&version_control),
+            ..Options::default()
+        },
+    };
+    let mut buffer = Buffer::default();
+    (format("sarif").unwrap().reporter)(settings)
+        .write(&report, &verdict, Reveal::Redacted, &mut buffer)
+        .unwrap();
+    buffer.parts.swap_remove(0).1
+}
+
+#[test]
+fn suppressed_results_are_there_when_asked_for_and_say_why() {
+    let log: Value = serde_json::from_slice(&with_suppressed()).unwrap();
+    let suppressed: Vec<&Value> = log["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|run| run["results"].as_array().unwrap())
+        .filter(|result| result.get("suppressions").is_some())
+        .collect();
+    assert!(!suppressed.is_empty(), "the fixture suppresses one");
+    for result in suppressed {
+        let suppression = &result["suppressions"][0];
+        assert_eq!(suppression["kind"], "external");
+        assert_eq!(suppression["status"], "accepted");
+        let why = suppression["justification"].as_str().unwrap();
+        assert!(
+            why.contains("revoked in May") && why.contains("team-web"),
+            "{why}"
+        );
+    }
+}
+
+#[test]
+fn a_run_names_the_revision_its_dockerfile_is_of() {
+    let log: Value = serde_json::from_slice(&with_suppressed()).unwrap();
+    let details = &log["runs"][0]["versionControlProvenance"][0];
+    assert_eq!(details["repositoryUri"], "https://git.example.com/acme/app");
+    assert_eq!(details["revisionId"], "5".repeat(40));
+    assert_eq!(details["branch"], "main");
+    assert_eq!(details["mappedTo"]["uriBaseId"], "%SRCROOT%");
+    // Without a Dockerfile nothing in the log is of a repository.
+    let plain = sarif(&fixture::sample());
+    assert!(plain["runs"][0].get("versionControlProvenance").is_none());
+}
+
 fn made_by(instruction: usize, certainty: Certainty) -> Option<MadeBy> {
     Some(MadeBy {
         instruction,
@@ -127,6 +192,7 @@ fn standing_at(standing: Standing, report: &Report) -> Vec<u8> {
             standing,
             category: Some("nightly/"),
             tracked: Some(&tracked),
+            ..Options::default()
         },
     };
     let mut buffer = Buffer::default();

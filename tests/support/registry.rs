@@ -190,6 +190,19 @@ impl Registry {
         output_of(skopeo.arg(from).arg(to));
     }
 
+    /// Deletes a manifest from a repository behind the registry's back.
+    pub fn delete_manifest(&self, repository: &str, digest: &str) {
+        let repositories = self.folder.path().join("storage/docker/registry/v2/repositories");
+        let revisions = repositories.join(repository).join("_manifests/revisions");
+        fs::remove_dir_all(revisions.join(digest.replace(':', "/"))).expect("it is there");
+    }
+
+    /// The folder of a tag, without which there is no such tag.
+    pub fn tag_folder(&self, repository: &str, tag: &str) -> PathBuf {
+        let repositories = self.folder.path().join("storage/docker/registry/v2/repositories");
+        repositories.join(repository).join("_manifests/tags").join(tag)
+    }
+
     /// The file in which it keeps a blob, to be damaged or removed behind its back.
     pub fn blob_file(&self, digest: &layersift::oci::Digest) -> PathBuf {
         let hex = digest.encoded();

@@ -111,7 +111,7 @@ fn cuts(bytes: &[u8]) {
         let halves = candidate.companions.iter().map(|half| (&half.at, &half.text));
         for (at, text) in halves.chain([(&candidate.at, &candidate.text)]) {
             assert!(span.start <= at.start && at.start < at.end && at.end <= span.end);
-            assert_eq!(&stream[at.start as usize..at.end as usize], &text[..]);
+            assert_eq!(&stream[at.start as usize..at.end as usize], text.expose());
         }
     }
 

@@ -10,6 +10,8 @@ mod zstd;
 
 use std::io::{self, Read};
 
+use serde::{Deserialize, Serialize};
+
 use self::gzip::Gzip;
 use self::input::Input;
 use self::push::Stream;
@@ -17,7 +19,7 @@ use self::zstd::Zstd;
 use crate::limits::{LimitHit, Limits};
 
 /// How a blob is compressed, by its first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Codec {
     /// bzip2.
     Bzip2,
@@ -75,7 +77,7 @@ pub enum Step {
 }
 
 /// What bytes beside the stream are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum AsideKind {
     /// FCOMMENT of a gzip header (RFC 1952, 2.3.1).
     GzipComment,

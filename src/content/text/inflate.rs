@@ -1,15 +1,17 @@
-//! Compressed data inside of a decoded text, as Helm and Terraform store it. Whole files are no matter of this module.
+//! Compressed data inside of a decoded text, as Helm and Terraform store it, and small zip archives, whose members are
+//! read as one text. Whole files are no matter of this module.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use super::Allowance;
+use crate::content::archive::{self, Format, Members, Refusal, Source};
 use crate::content::decode::{Codec, Decoder, Step};
 use crate::limits::Limits;
 
 /// What was decompressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inflated {
-    /// `gzip`, `zlib`, …
+    /// `gzip`, `zlib`, `zip`, …
     pub codec: &'static str,
     /// The bytes, as far as the data is undamaged and the allowance goes.
     pub bytes: Vec<u8>,
@@ -28,6 +30,7 @@ pub(super) fn codec(head: &[u8]) -> Option<&'static str> {
         // RFC 1950, 2.2: deflate with a window of 32 KiB, no dictionary, and a check over both bytes.
         Codec::Plain => match head {
             [0x78, flags, ..] if flags & 0x20 == 0 && (0x7800 + u16::from(*flags)) % 31 == 0 => Some("zlib"),
+            [b'P', b'K', 3, 4, ..] => Some("zip"),
             _ => None,
         },
     }
@@ -49,7 +52,15 @@ pub fn inflate(bytes: &[u8], allowance: &mut Allowance, limits: &Limits) -> Opti
         is_whole: false,
     };
     let mut block = [0; 4096];
-    if codec == "zlib" {
+    if codec == "zip" {
+        let mut members = Joined {
+            text: &mut inflated.bytes,
+            allowance,
+            is_whole: true,
+        };
+        let opened = archive::open(Format::Zip, Source::Whole(bytes), limits, &mut members);
+        inflated.is_whole = members.is_whole && opened.is_ok();
+    } else if codec == "zlib" {
         let mut decoder = flate2::read::ZlibDecoder::new(bytes);
         loop {
             match decoder.read(&mut block) {
@@ -84,6 +95,35 @@ pub fn inflate(bytes: &[u8], allowance: &mut Allowance, limits: &Limits) -> Opti
     }
     // Two bytes that look like a header are no stream.
     (!inflated.bytes.is_empty()).then_some(inflated)
+}
+
+/// The members of an archive, one behind the other.
+struct Joined<'t> {
+    text: &'t mut Vec<u8>,
+    allowance: &'t mut Allowance,
+    is_whole: bool,
+}
+
+impl Members for Joined<'_> {
+    fn member(&mut self, _step: archive::Step<'_>, content: &mut dyn Read) -> io::Result<()> {
+        let mut block = [0; 4096];
+        loop {
+            match content.read(&mut block)? {
+                0 => break,
+                count if self.allowance.take(count) => self.text.extend_from_slice(&block[..count]),
+                _ => {
+                    self.is_whole = false;
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+            }
+        }
+        self.text.push(b'\n');
+        Ok(())
+    }
+
+    fn refused(&mut self, _name: &[u8], _refusal: Refusal) {
+        self.is_whole = false;
+    }
 }
 
 #[cfg(test)]

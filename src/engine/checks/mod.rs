@@ -12,7 +12,7 @@ mod placeholder;
 mod token;
 
 pub use key_store::verdict as key_store;
-pub use placeholder::is_placeholder;
+pub use placeholder::{is_placeholder, is_reference};
 
 use crate::rules::{Check, Evidence};
 

@@ -30,6 +30,45 @@ fn is_filler(value: &[u8]) -> bool {
     }
 }
 
+/// Whether `value` says where a secret is to be taken from, or is one that some program must decrypt first. No rule is
+/// after such a value, whatever it is for.
+///
+/// Shell and templates (`${DB_PASSWORD}`, `#{ENV['X']}`), what builds replace (`@db.password@`, `%DB_PASSWORD%`,
+/// `__DB_PASSWORD__`), tags of YAML (`!vault |`), values that SOPS or jasypt encrypted (`ENC[AES256_GCM,…]`, `ENC(…)`).
+pub fn is_reference(value: &[u8]) -> bool {
+    let value = value.trim_ascii();
+    if value.len() > LONGEST {
+        return false;
+    }
+    let between = |open: &[u8], close: &[u8]| {
+        let inner = value.strip_prefix(open)?.strip_suffix(close)?;
+        (!inner.is_empty()).then_some(inner)
+    };
+    let is_named = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
+    let is_name =
+        |text: &[u8]| text.iter().all(is_named) && text.first().is_some_and(|byte| !byte.is_ascii_digit());
+    let tag = value.strip_prefix(b"!").map(|tag| {
+        let length = tag.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+        (length, tag.get(length).copied())
+    });
+    REFERENCES.iter().any(|mark| holds(value, mark))
+        || [
+            (&b"@"[..], &b"@"[..]),
+            (b"%", b"%"),
+            (b"__", b"__"),
+            (b"@@", b"@@"),
+        ]
+        .iter()
+        .any(|(open, close)| between(open, close).is_some_and(is_name))
+        || value.starts_with(b"ENC[")
+        || between(b"ENC(", b")").is_some()
+        || value.starts_with(b"%env(")
+        || tag.is_some_and(|(length, next)| length >= 3 && matches!(next, None | Some(b' ' | b'|' | b'/')))
+}
+
+/// Texts that only a reference holds.
+const REFERENCES: [&[u8]; 5] = [b"${", b"$(", b"{{", b"#{", b"<%"];
+
 /// A reference that some program replaces: shell, templates, format strings, angle brackets.
 fn is_template(value: &[u8], lower: &[u8]) -> bool {
     let enclosed = |open: u8, close: u8| value.first() == Some(&open) && value.last() == Some(&close);
@@ -38,13 +77,11 @@ fn is_template(value: &[u8], lower: &[u8]) -> bool {
             .all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_')
             && text.first().is_some_and(|byte| !byte.is_ascii_digit())
     };
-    TEMPLATE_MARKS.iter().any(|mark| holds(lower, mark))
+    is_reference(value)
+        || TEMPLATE_MARKS.iter().any(|mark| holds(lower, mark))
         || enclosed(b'<', b'>')
         || enclosed(b'[', b']')
         || enclosed(b'{', b'}')
-        || (value.len() > 2
-            && (enclosed(b'@', b'@') || enclosed(b'%', b'%'))
-            && name(&value[1..value.len() - 1]))
         || value.strip_prefix(b"$").is_some_and(name)
         || matches!(lower, b"%s" | b"%d" | b"%v" | b"%r" | b"?" | b"...")
 }
@@ -136,14 +173,9 @@ const SHORT_WORDS: [&[u8]; 10] = [
 ];
 
 /// Texts that only templates and source code hold.
-const TEMPLATE_MARKS: [&[u8]; 15] = [
-    b"${",
-    b"$(",
-    b"{{",
+const TEMPLATE_MARKS: [&[u8]; 10] = [
     b"}}",
-    b"#{",
     b"%(",
-    b"<%",
     b"{0}",
     b"process.env",
     b"os.environ",
@@ -178,6 +210,13 @@ mod tests {
             "%DB_PASS%",
             "{{ password }}",
             "@PASSWORD@",
+            "@db.password@",
+            "__DB_PASSWORD__",
+            "!vault",
+            "!vault |",
+            "ENC[AES256_GCM",
+            "ENC(Zm9vYmFy)",
+            "%env(APP_SECRET)%",
             "%s",
             "{0}",
             "{password}",

@@ -174,6 +174,10 @@ pub fn uri_password(secret: &[u8], whole: &[u8]) -> Verdict {
         host.strip_suffix(*reserved)
             .is_some_and(|rest| rest.is_empty() || rest.ends_with(b"."))
     });
+    // `%DB_PASSWORD%` is no escape.
+    if is_placeholder(secret) {
+        return Verdict::Fail;
+    }
     match credentials(&percent_decode(user), &percent_decode(secret)) {
         Login::None => Verdict::Fail,
         Login::Real if !documented_host && (host.is_empty() || !is_placeholder(&host)) => {

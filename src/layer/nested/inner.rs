@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use crate::text::chain::{Chain, Link};
+use crate::text::secret::Secret;
 
 use super::LayerCandidate;
 
@@ -52,7 +53,7 @@ pub(super) fn drop_later_versions(
 pub(in crate::layer) struct Inner(HashMap<Key, Vec<(Option<u32>, Chain)>>);
 
 /// Rule, part, text and the texts of the companions.
-type Key = (u32, Option<u32>, Vec<u8>, Vec<Vec<u8>>);
+type Key = (u32, Option<u32>, Secret, Vec<Secret>);
 
 impl Inner {
     pub(in crate::layer) fn of(candidates: &[LayerCandidate]) -> Self {

@@ -1,5 +1,7 @@
 //! The hashes that package databases use, of one body. Does not say whose the body is.
 
+use serde::{Deserialize, Serialize};
+
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
@@ -7,7 +9,7 @@ use md5::Md5;
 
 /// What a package says the content of a file is. Of each hash the first 128 bits are kept: whoever can make content for
 /// those can do it for MD5, which is all that dpkg has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Promise {
     /// It is listed without a hash.
     Any,
@@ -20,7 +22,7 @@ pub enum Promise {
 }
 
 /// The hashes of a body, to compare with any promise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContentDigest {
     /// How many bytes were hashed.
     pub length: u64,

@@ -14,12 +14,14 @@ pub use content::{Compared, ContentDigest, Promise};
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use sha2::{Digest as _, Sha256};
 
 use crate::tar::EntryPath;
 
 /// What the package databases of one layer say, kept small. Cost: 32 bytes for each file that a package owns.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Ownership {
     packages: Vec<Owner>,
     claims: Vec<Claim>,
@@ -30,7 +32,7 @@ pub struct Ownership {
 }
 
 /// A package, as far as a database of a layer tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// What installed it.
     pub system: System,
@@ -46,7 +48,7 @@ pub struct Owner {
 }
 
 /// What keeps a database that is read here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum System {
     /// Alpine's apk.
     Apk,
@@ -56,7 +58,7 @@ pub enum System {
     Python,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Claim {
     path: u64,
     owner: u32,

@@ -37,6 +37,7 @@ impl Reporter for Html<'_> {
         let mut page = Page::default();
         head(&mut page, &report);
         summary(&mut page, &report);
+        policy(&mut page, &report);
         filters(&mut page, &report);
         for (index, image) in report.images.iter().enumerate() {
             page.element("<section><h2>", &sentences::subject(&report, image), "</h2>");
@@ -153,9 +154,16 @@ fn summary(page: &mut Page, report: &wire::Report) {
             .raw(" of them hidden by a later layer and still recoverable.");
     }
     match report.verdict.incomplete {
+        true if report.lacks_only_what_the_policy_names() => {
+            page.raw(" <b class=\"bad\">Something that was asked for could not be read.</b>")
+        }
         true => page.raw(" <b class=\"bad\">Not everything was scanned: there may be more.</b>"),
         false => page.raw(" Everything was scanned."),
     };
+    let failing = report.verdict.failing.len();
+    if failing != count {
+        page.raw(" <b>").number(failing).raw(" of them count.</b>");
+    }
     page.raw("</p>");
     for target in &report.targets {
         page.element("<p><code>", &target.name, "</code>");
@@ -175,6 +183,36 @@ fn summary(page: &mut Page, report: &wire::Report) {
             );
         }
         page.raw("</p>");
+    }
+}
+
+/// What a policy says besides, and what it left out: a run may fail without a finding.
+fn policy(page: &mut Page, report: &wire::Report) {
+    if !report.verdict.remarks.is_empty() {
+        page.raw("<ul class=\"policy\">");
+        for remark in report.verdict.remarks.iter().take(MOST_FINDINGS) {
+            page.raw("<li>").raw(match remark.weight.as_str() {
+                "fails" => "<b class=\"bad\">fails</b> ",
+                "incomplete" => "<b class=\"bad\">incomplete</b> ",
+                _ => "<span class=\"quiet\">note</span> ",
+            });
+            page.element("<code>", &remark.kind, "</code> ");
+            page.text(&remark.text).raw("</li>");
+        }
+        page.raw("</ul>");
+    }
+    if !report.suppressed.is_empty() {
+        page.raw("<details><summary>").number(report.suppressed.len());
+        page.raw(" suppressed</summary><ul>");
+        for suppressed in report.suppressed.iter().take(MOST_FINDINGS) {
+            let finding = &suppressed.finding;
+            let place = finding.occurrences.first().map(wire::Occurrence::place);
+            page.element("<li>", &finding.title, " in ");
+            page.element("<code>", &place.unwrap_or_default(), "</code>, ");
+            page.element("<code>", &finding.fingerprint.0, "</code>: ");
+            page.text(&suppressed.by.shown()).raw("</li>");
+        }
+        page.raw("</ul></details>");
     }
 }
 
@@ -290,6 +328,9 @@ impl Html<'_> {
             }
             page.raw("</dd>");
         }
+        if let Some(judgement) = sentences::judgement(finding) {
+            page.element("<dt>Verdict</dt><dd>", &judgement, "</dd>");
+        }
         page.element("<dt>Rule</dt><dd><code>", &finding.rule.0, "</code></dd>");
         page.element(
             "<dt>Fingerprint</dt><dd><code>",
@@ -324,13 +365,22 @@ fn place(page: &mut Page, image: &wire::Image, occurrence: &wire::Occurrence) {
     if let Some(platform) = &image.platform {
         page.element(" <span class=\"quiet\">", &platform.to_string(), "</span>");
     }
-    page.element(
-        "</p><p>added by ",
-        &sentences::brought_by(image, occurrence),
-        "</p>",
-    );
-    page.raw("<p><span class=\"life\">").raw(status).raw("</span>: ");
-    page.text(&sentences::fate(image, occurrence)).raw("</p>");
+    page.element("</p><p>", &sentences::added(image, occurrence), "</p>");
+    page.raw("<p><span class=\"life\">").raw(status).raw("</span>");
+    let fate = sentences::fate(image, occurrence);
+    match fate.strip_prefix(status) {
+        Some(rest) => page.text(rest),
+        None => page.raw(": ").text(&fate),
+    };
+    page.raw("</p>");
+    if let Some(change) = sentences::to_change(occurrence) {
+        let (what, mount) = change.split_once(": RUN ").unwrap_or((&change, ""));
+        page.element("<p>to change: ", what, "");
+        if !mount.is_empty() {
+            page.element(": <code>RUN ", mount, "</code>");
+        }
+        page.raw("</p>");
+    }
     if let Some(class) = occurrence.class.as_ref().filter(|class| class.is_remarkable()) {
         page.element("<p class=\"quiet\">", &class.reason, "</p>");
     }

@@ -63,10 +63,12 @@ pub(super) fn draw(page: &mut Page, report: &Report, index: usize, image: &Image
             .as_ref()
             .map_or(String::new(), |digest| digest.to_string());
         let entries = if layer.entries == 1 { "entry" } else { "entries" };
+        let line = layer.instruction.as_ref();
         let what = format!(
-            "{} {entries}, {}",
+            "{} {entries}, {}{}",
             layer.entries,
-            digest.get(..19).unwrap_or_default()
+            digest.get(..19).unwrap_or_default(),
+            line.map_or(String::new(), |line| format!(", {}", line.place()))
         );
         page.element("<small class=\"quiet\">", &what, "</small></span>");
         page.element(

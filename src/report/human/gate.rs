@@ -82,7 +82,7 @@ pub(super) fn digests(page: &mut Page, report: &wire::Report, target: usize) {
                     "index" => "the index",
                     _ => "the manifest",
                 };
-                (Ink::Plain, format!("{}, and so it is: {what}", compared.expected))
+                (Ink::Plain, format!("{}, which {what} has", compared.expected))
             }
             None => (Ink::Red, format!("{}, AND IT IS ANOTHER", compared.expected)),
         };

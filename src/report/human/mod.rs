@@ -14,7 +14,7 @@ use crate::rules::{Confidence, Evidence, Severity};
 use crate::text;
 
 use super::wire::{self, SkipSort, Status};
-use super::{Reporter, Settings, Sink, instruction};
+use super::{Reporter, Settings, Sink, instruction, sentences};
 use page::{Ink, Page};
 
 /// Writes text.
@@ -584,9 +584,22 @@ fn instructions_to_change(page: &mut Page, report: &wire::Report) {
                     .entry(place)
                     .or_insert((BTreeSet::new(), instruction, None));
                 change.0.insert(index + 1);
-                change.2 = change.2.or(plain_path(occurrence));
+                change.2 = change.2.or(sentences::plain_path(occurrence));
             }
         }
+    }
+    let inherited: Vec<String> = (report.findings.iter().zip(1..))
+        .filter(|(finding, _)| {
+            let judgement = finding.judgement.as_ref();
+            judgement.is_some_and(|judgement| judgement.has(policy::ReasonKind::Inherited))
+        })
+        .take(MOST_NUMBERS)
+        .map(|(_, number)| format!("[{number}]"))
+        .collect();
+    if !inherited.is_empty() {
+        let numbers = format!("{} ", inherited.concat());
+        let text = "of the base image: rebuild that, or take another";
+        page.flow(3, 7, &[(Ink::Bold, &numbers), (Ink::Plain, text)]);
     }
     let folded = changes.len().saturating_sub(MOST_CHANGES) as u64;
     for (numbers, instruction, path) in changes.into_values().take(MOST_CHANGES) {
@@ -595,20 +608,7 @@ fn instructions_to_change(page: &mut Page, report: &wire::Report) {
             .take(MOST_NUMBERS)
             .map(|n| format!("[{n}]"))
             .collect();
-        let (mount, _) = mount_of(path);
-        let what = match instruction.keyword.as_str() {
-            "ADD" | "COPY" => format!("leave the file out, and where a step needs it: {mount}"),
-            "ARG" | "ENV" | "LABEL" => format!(
-                "take the value out, and where a step needs it: {}",
-                mount_of(None).0
-            ),
-            "FROM" => "the base image brings it: rebuild that, or take another".to_owned(),
-            "RUN" => format!(
-                "let the step read the secret and write nothing of it: {}",
-                mount_of(None).0
-            ),
-            _ => "take the value out, and give it to the running container".to_owned(),
-        };
+        let what = sentences::change(&instruction.keyword, path);
         let place = format!("{} {} ", instruction.place(), escape(&instruction.keyword));
         let numbers = format!("{} ", numbers.concat());
         page.flow(
@@ -626,44 +626,10 @@ fn instructions_to_change(page: &mut Page, report: &wire::Report) {
     }
 }
 
-/// The path of the file, where it can be put into a command that people paste into a shell.
-fn plain_path(occurrence: &wire::Occurrence) -> Option<&str> {
-    let is_plain = |path: &&str| {
-        !path.is_empty()
-            && path.len() <= 80
-            && path
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte))
-    };
-    match &occurrence.origin {
-        wire::Origin::File { path, .. } => std::str::from_utf8(&path.0).ok().filter(is_plain),
-        _ => None,
-    }
-}
-
 /// A mount for the first file found and the flag that goes with it.
 fn secret_mount(report: &wire::Report) -> (String, String) {
     let occurrences = report.findings.iter().flat_map(|finding| &finding.occurrences);
-    mount_of(occurrences.into_iter().find_map(plain_path))
-}
-
-/// A mount for a file, or for a value, and the flag that goes with it.
-fn mount_of(path: Option<&str>) -> (String, String) {
-    match path {
-        Some(path) => {
-            let name = path.rsplit('/').next().unwrap_or(path);
-            let id = name.trim_start_matches(['.', '-']);
-            let id = if id.is_empty() { "secret" } else { id };
-            (
-                format!("RUN --mount=type=secret,id={id},target=/{path} COMMAND"),
-                format!("docker build --secret id={id},src=PATH_OUTSIDE_THE_CONTEXT ."),
-            )
-        }
-        None => (
-            "RUN --mount=type=secret,id=NAME,env=NAME COMMAND".to_owned(),
-            "docker build --secret id=NAME,env=NAME .".to_owned(),
-        ),
-    }
+    sentences::mount_of(occurrences.into_iter().find_map(sentences::plain_path))
 }
 
 fn coverage(page: &mut Page, report: &wire::Report) {
@@ -777,6 +743,8 @@ fn verdict(page: &mut Page, report: &wire::Report) {
     let failing = verdict.failing.len() as u64;
     let unread = if verdict.interrupted {
         "the run was ended before its time"
+    } else if report.lacks_only_what_the_policy_names() {
+        "something that was asked for could not be read, see policy"
     } else {
         "not everything could be scanned, see coverage"
     };
@@ -869,6 +837,7 @@ fn reason(evidence: Evidence) -> &'static str {
         Evidence::Checksum => "its checksum is right",
         Evidence::Context => "a word that belongs to it stands near",
         Evidence::DefaultPassword => "a default password opens it",
+        Evidence::Deleted => "a later layer deletes its file",
         Evidence::Entropy => "as random as it must be",
         Evidence::Encrypted => "encrypted, its passphrase not in sight",
         Evidence::Expired => "expired by its own date",
@@ -878,6 +847,7 @@ fn reason(evidence: Evidence) -> &'static str {
         Evidence::Path => "in a file where such secrets live",
         Evidence::PublicTestKey => "a published test key",
         Evidence::Sample => "a value that documentation prints",
+        Evidence::Shared => "in a layer that other repositories share",
         Evidence::TestMode => "it says it is for a test mode",
         Evidence::Unpaired => "its other half was not found",
     }

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use serde_sarif::sarif::{
     self, Invocation, Location, LogicalLocation, Message, Notification, PropertyBag, ResultLevel, Run,
-    RunAutomationDetails, Tool, ToolComponent,
+    RunAutomationDetails, Suppression, Tool, ToolComponent, VersionControlDetails,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -23,7 +23,7 @@ use crate::finding::{
     Chain, Dockerfile, Finding, ImageSummary, LayerSummary, Link, MetadataUse, Occurrence, Origin, Report,
     Reveal, Secret, Skip, SkipKind, Status, TargetSummary, Verification,
 };
-use crate::policy::Verdict;
+use crate::policy::{Verdict, Weight};
 use crate::rules::Severity;
 use crate::text;
 
@@ -42,6 +42,21 @@ pub struct Options<'a> {
     pub category: Option<&'a str>,
     /// The files of the checkout, for [`Standing::File`].
     pub tracked: Option<&'a TrackedFiles>,
+    /// Whether what the policy suppresses is in the log too, marked as such. GitHub makes alerts of that all the same.
+    pub with_suppressed: bool,
+    /// The repository that holds the Dockerfile, where that is known.
+    pub version_control: Option<&'a VersionControl>,
+}
+
+/// The revision of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionControl {
+    /// An absolute URI, without user or password.
+    pub repository: String,
+    /// The commit.
+    pub revision: Option<String>,
+    /// The branch.
+    pub branch: Option<String>,
 }
 
 /// Writes SARIF: one log, or one per image into a sink that is divided.
@@ -227,6 +242,20 @@ impl Sarif<'_> {
             for finding in ranked(&report.findings, index) {
                 results.add(finding, index, image);
             }
+            if self.0.sarif.with_suppressed {
+                for suppressed in &verdict.suppressed {
+                    let before = results.results.len();
+                    results.add(&suppressed.finding, index, image);
+                    let by = wire::SuppressedBy::from(&suppressed.by).shown();
+                    for result in &mut results.results[before..] {
+                        let suppression = Suppression::builder()
+                            .kind("external")
+                            .status("accepted")
+                            .justification(by.clone());
+                        result.suppressions = Some(vec![suppression.build()]);
+                    }
+                }
+            }
         }
         let rules = results
             .rules
@@ -252,6 +281,12 @@ impl Sarif<'_> {
             .column_kind(json!("utf16CodeUnits"))
             .properties(run_properties(report, verdict, subject, &results))
             .build();
+        let ids = run.original_uri_base_ids.as_ref();
+        if let Some(known) = self.0.sarif.version_control
+            && ids.is_some_and(|ids| ids.contains_key(place::CHECKOUT))
+        {
+            run.version_control_provenance = Some(vec![version_control(known)]);
+        }
         if !results.logical.is_empty() {
             run.logical_locations = Some(results.logical);
         }
@@ -268,6 +303,22 @@ impl Sarif<'_> {
         }
         run.results = Some(results.results);
         run
+    }
+}
+
+/// Of which revision the Dockerfile is.
+fn version_control(known: &VersionControl) -> VersionControlDetails {
+    VersionControlDetails {
+        repository_uri: known.repository.clone(),
+        revision_id: known.revision.clone(),
+        branch: known.branch.clone(),
+        mapped_to: Some(sarif::ArtifactLocation {
+            uri_base_id: Some(place::CHECKOUT.to_owned()),
+            ..Default::default()
+        }),
+        as_of_time_utc: None,
+        properties: None,
+        revision_tag: None,
     }
 }
 
@@ -677,6 +728,13 @@ fn invocation(report: &Report, verdict: &Verdict, subject: &Subject<'_>) -> Invo
     if let Some(failure) = &subject.target.failure {
         let text = format!("{}: {failure}", subject.target.name);
         notifications.push(notification(ResultLevel::Error, "unresolved-target", &text));
+    }
+    for remark in &verdict.remarks {
+        let level = match remark.weight {
+            Weight::Fails | Weight::Incomplete => ResultLevel::Warning,
+            Weight::Note => ResultLevel::Note,
+        };
+        notifications.push(notification(level, remark.kind.name(), &remark.text));
     }
     if report.interrupted {
         let text = "The run was ended before its time; results may be missing.";

@@ -10,6 +10,7 @@ use crate::finding::{
 };
 
 use super::number;
+use crate::text::secret::Extent;
 
 /// What URIs of places in an image are relative to; named so that no viewer takes them for files of the repository.
 pub(super) const IMAGE: &str = "IMAGEROOT";
@@ -168,14 +169,11 @@ fn encoded_path(path: &str) -> String {
 /// From the first character to behind the last. Without lines, the first character of the file: GitHub asks for all
 /// four numbers.
 fn region(location: &finding::Location, secret: &Secret) -> Region {
-    let text = String::from_utf8_lossy(secret.expose());
     let (start_line, start_column) = match location.line {
         0 => (1, 1),
         line => (line, location.column_utf16.max(1)),
     };
-    let breaks = text.bytes().filter(|byte| *byte == b'\n').count() as u64;
-    let last_line = text.rsplit('\n').next().unwrap_or_default();
-    let last_units = last_line.encode_utf16().count() as u64;
+    let Extent { breaks, last_units } = secret.extent();
     let (end_line, end_column) = if location.line == 0 {
         (1, 2)
     } else if breaks == 0 {

@@ -183,21 +183,27 @@ impl Suppressed {
     /// The documented form of a suppressed finding.
     pub fn new(suppressed: &policy::Suppressed, images: &[finding::ImageSummary], reveal: Reveal) -> Self {
         Self {
-            by: match &suppressed.by {
-                policy::SuppressedBy::Baseline { file } => SuppressedBy::Baseline { file: file.clone() },
-                policy::SuppressedBy::Ignore {
-                    entry,
-                    reason,
-                    owner,
-                    expires,
-                } => SuppressedBy::Ignore {
-                    entry: entry.clone(),
-                    reason: reason.clone(),
-                    owner: owner.clone(),
-                    expires: expires.to_string(),
-                },
-            },
+            by: SuppressedBy::from(&suppressed.by),
             finding: Finding::new(&suppressed.finding, images, reveal),
+        }
+    }
+}
+
+impl From<&policy::SuppressedBy> for SuppressedBy {
+    fn from(by: &policy::SuppressedBy) -> Self {
+        match by {
+            policy::SuppressedBy::Baseline { file } => SuppressedBy::Baseline { file: file.clone() },
+            policy::SuppressedBy::Ignore {
+                entry,
+                reason,
+                owner,
+                expires,
+            } => SuppressedBy::Ignore {
+                entry: entry.clone(),
+                reason: reason.clone(),
+                owner: owner.clone(),
+                expires: expires.to_string(),
+            },
         }
     }
 }

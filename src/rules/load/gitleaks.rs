@@ -152,6 +152,7 @@ impl Reader<'_> {
                     lead,
                 },
                 alone: None,
+                key: None,
                 // The expressions of that format see to it themselves.
                 boundary: Boundary::None,
                 context: None,

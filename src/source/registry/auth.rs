@@ -68,6 +68,18 @@ impl Auth {
         self.state.lock().await.standing()
     }
 
+    /// The header of a login by name and password, for lists that show less to whoever does not show one.
+    pub(super) async fn password(&self) -> Option<HeaderValue> {
+        let mut state = self.state.lock().await;
+        if state.login.is_none() {
+            state.login = Some(self.login().await);
+        }
+        match state.login.as_ref()?.held.as_ref()? {
+            Held::Password(login) => Some(basic(login)),
+            _ => None,
+        }
+    }
+
     /// The header that answers `challenges`, which came for a request that carried `sent`.
     ///
     /// *Errors*: where no challenge can be answered, with the reason of the first that could not.

@@ -16,6 +16,7 @@ use super::challenge;
 use super::credentials::Account;
 use super::notes::{self, Notes};
 use super::retry::{Backoff, Fault, Gates, Tries};
+use super::session::{Kind, Session};
 use super::transport::{self, Answer, Document, Request, Transport};
 use crate::limits::{LimitHit, Limits};
 use crate::oci::{Digest, Hasher, Reference};
@@ -38,8 +39,9 @@ const METERED: &str = "registry-1.docker.io";
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) limits: Limits,
-    pub(super) transport: Transport,
-    pub(super) gates: Gates,
+    pub(super) transport: Arc<Transport>,
+    pub(super) gates: Arc<Gates>,
+    session: Option<Session>,
     backoff: Backoff,
     pub(super) auth: Auth,
     account: Account,
@@ -82,6 +84,8 @@ pub(super) enum Wanted {
     Catalog,
     /// By tag or digest.
     Manifest(String),
+    /// A list of the registry's own, by its path and query.
+    Native(String),
     /// A further page of a list.
     Page(Url),
     /// The list of what refers to a manifest.
@@ -91,11 +95,25 @@ pub(super) enum Wanted {
 }
 
 impl Wanted {
+    /// What a request for it counts as.
+    fn kind(&self, head: bool) -> Kind {
+        match self {
+            _ if head => Kind::Head,
+            Self::Blob(_) => Kind::Blob,
+            Self::Manifest(_) => Kind::Manifest,
+            Self::Api | Self::Catalog | Self::Native(_) | Self::Page(_) | Self::Referrers(_) | Self::Tags => {
+                Kind::List
+            }
+        }
+    }
+
     fn digest(&self) -> Option<Digest> {
         match self {
             Self::Blob(digest) => Some(digest.clone()),
             Self::Manifest(reference) => Digest::parse(reference).ok(),
-            Self::Api | Self::Catalog | Self::Page(_) | Self::Referrers(_) | Self::Tags => None,
+            Self::Api | Self::Catalog | Self::Native(_) | Self::Page(_) | Self::Referrers(_) | Self::Tags => {
+                None
+            }
         }
     }
 
@@ -226,8 +244,12 @@ impl Client {
         let host = transport::host(first);
         Ok(Self {
             limits: options.limits.clone(),
-            transport: Transport::new(options, first)?,
-            gates: Gates::default(),
+            transport: match &options.session {
+                Some(session) => session.transport(options, first)?,
+                None => Arc::new(Transport::new(options, first)?),
+            },
+            gates: (options.session.as_ref()).map_or_else(Arc::default, Session::gates),
+            session: options.session.clone(),
             backoff: options.backoff,
             auth: Auth::new(account.clone(), options),
             account,
@@ -293,6 +315,51 @@ impl Client {
             });
         }
         Ok(stated_digest(headers).map(|digest| Wanted::Manifest(digest.to_string())))
+    }
+
+    /// One page of a list of the registry's own, and the path of the next one.
+    pub(super) async fn native(
+        &self,
+        path: &str,
+        cap: u64,
+    ) -> Result<(Vec<u8>, Option<String>), SourceError> {
+        let wanted = Wanted::Native(path.to_owned());
+        let received = self.fetch(&wanted, cap).await?;
+        if received.is_web_page() {
+            return Err(SourceError::Malformed {
+                what: wanted.to_string(),
+                why: format!("`{}` answered with a web page", self.host()),
+            });
+        }
+        let base = self.base.get().expect("a request found it");
+        let here = self.url(base, &wanted);
+        let next = received.next.as_deref().and_then(|link| {
+            let next = here.join(link).ok()?;
+            // The login must not follow it elsewhere.
+            let is_here = next.origin() == here.origin() && next.path() == here.path();
+            let query = next.query().map(|query| format!("?{query}")).unwrap_or_default();
+            is_here.then(|| format!("{}{query}", next.path()))
+        });
+        Ok((received.bytes, next))
+    }
+
+    /// The digest of a manifest, asked for by HEAD. `None` where the registry does not say it.
+    pub(super) async fn head(&self, wanted: &Wanted) -> Result<Option<Digest>, SourceError> {
+        let mut tries = self.tries();
+        loop {
+            match self.ask(wanted, None, true).await {
+                Ok(answer) => return Ok(stated_digest(answer.response.headers())),
+                Err(fault) => match tries.wait(fault, &self.gates, self.host()).await {
+                    Ok(()) => {}
+                    // A registry that knows no HEAD may know GET.
+                    Err(SourceError::Status {
+                        status: 400 | 405 | 501,
+                        ..
+                    }) => return Ok(None),
+                    Err(error) => return Err(error),
+                },
+            }
+        }
     }
 
     /// The pages of the list of what refers to the manifest `digest`: by the API, or by the tag that stands in for it
@@ -427,10 +494,13 @@ impl Client {
             what: wanted.to_string(),
             accept: match wanted {
                 Wanted::Blob(_) => None,
-                Wanted::Catalog | Wanted::Tags => Some("application/json"),
+                Wanted::Catalog | Wanted::Native(_) | Wanted::Tags => Some("application/json"),
                 _ => Some(MANIFESTS),
             },
-            authorization: self.auth.standing().await,
+            authorization: match (self.auth.standing().await, wanted) {
+                (None, Wanted::Native(path)) if path.starts_with("/api/") => self.auth.password().await,
+                (standing, _) => standing,
+            },
             form: None,
             from,
             reach: Reach::Named,
@@ -439,11 +509,17 @@ impl Client {
         let mut challenged = 0;
         loop {
             self.gates.pass(self.host()).await;
+            if let Some(session) = &self.session {
+                session
+                    .turn(wanted.kind(head), self.host(), &request.what)
+                    .await?;
+            }
             if self.transport.is_local(base) {
                 request.redirects = Some(Reach::Local);
             }
             let answer = self.transport.send(&request).await?;
             self.note_warnings(&answer);
+            self.note_quota(&answer);
             match answer.response.status() {
                 StatusCode::OK | StatusCode::PARTIAL_CONTENT => return Ok(answer),
                 // The first time for want of a token, the second because it has expired meanwhile.
@@ -470,6 +546,15 @@ impl Client {
             if let Some(warning) = notes::warning(value.as_bytes()) {
                 self.notes.add("registry-warning", self.host(), warning);
             }
+        }
+    }
+
+    /// Keeps what the registry says is left of its quota.
+    fn note_quota(&self, answer: &Answer) {
+        let remaining = answer.response.headers().get("ratelimit-remaining");
+        let remaining = remaining.and_then(|value| Quota::parse(value.to_str().ok()?));
+        if let (Some(session), Some(quota), true) = (&self.session, remaining, answer.home) {
+            session.left(quota.pulls);
         }
     }
 
@@ -523,6 +608,14 @@ impl Client {
         url.set_path(&match wanted {
             Wanted::Api => "/v2/".to_owned(),
             Wanted::Page(url) => return url.clone(),
+            Wanted::Native(path) => {
+                let (path, query) = path
+                    .split_once('?')
+                    .map_or((path.as_str(), None), |(path, query)| (path, Some(query)));
+                url.set_path(path);
+                url.set_query(query);
+                return url;
+            }
             Wanted::Referrers(digest) => format!("/v2/{repository}/referrers/{digest}"),
             Wanted::Blob(digest) => format!("/v2/{repository}/blobs/{digest}"),
             Wanted::Catalog => "/v2/_catalog".to_owned(),
@@ -546,6 +639,7 @@ impl std::fmt::Display for Wanted {
             Self::Blob(digest) => write!(f, "blob `{digest}`"),
             Self::Catalog => f.write_str("the list of repositories"),
             Self::Manifest(reference) => write!(f, "manifest `{reference}`"),
+            Self::Native(path) => write!(f, "the list `{}`", path.split('?').next().unwrap_or_default()),
             Self::Page(_) => f.write_str("the next page of a list"),
             Self::Referrers(digest) => write!(f, "the referrers of `{digest}`"),
             Self::Tags => f.write_str("the list of tags"),

@@ -12,7 +12,6 @@ use super::credentials::Account;
 use crate::limits::{LimitHit, Limits};
 use crate::oci::Reference;
 use crate::source::SourceError;
-use crate::source::network::Runtime;
 
 /// What a registry listed.
 #[derive(Debug, Default)]
@@ -73,10 +72,7 @@ fn list(
 ) -> Result<Listing, SourceError> {
     let limits: &Limits = &options.limits;
     let client = Client::for_account(account, options, &Arc::default())?;
-    let runtime = Runtime::start().map_err(|source| SourceError::Io {
-        what: "the network: no threads".into(),
-        source,
-    })?;
+    let runtime = super::runtime(options)?;
     let mut listing = Listing::default();
     let mut seen = HashSet::new();
     let read = client.pages(wanted, limits.list_bytes, |bytes| {

@@ -22,9 +22,11 @@ pub mod fuzzing;
 mod helper;
 mod inventory;
 mod list;
+mod native;
 mod notes;
 mod places;
 mod retry;
+mod session;
 mod tls;
 mod transport;
 
@@ -33,7 +35,9 @@ pub use check::{Check, Verdict, check};
 pub use credentials::{Credentials, KnownLogin, LoginFile, Origin, User};
 pub use inventory::{Helper, Inventory, Proxy, inventory};
 pub use list::{Listing, repositories, tags};
+pub use native::NativeLists;
 pub use retry::Backoff;
+pub use session::{Counts, Pace, Session};
 pub use tls::TrustedRoots;
 pub(crate) use tls::configuration as tls;
 pub(crate) use transport::describe as without_url;
@@ -83,6 +87,8 @@ pub struct RegistryOptions {
     pub limits: Limits,
     /// Pauses between tries.
     pub backoff: Backoff,
+    /// What the repositories of one registry share; each has its own without it.
+    pub session: Option<Session>,
 }
 
 /// A certificate that says who the client is. Its key is not sent.
@@ -106,10 +112,7 @@ pub fn open(reference: &Reference, options: &RegistryOptions) -> Result<Registry
         })?),
     };
     let places = Places::new(reference, options)?;
-    let runtime = Runtime::start().map_err(|source| SourceError::Io {
-        what: "the network: no threads".into(),
-        source,
-    })?;
+    let runtime = runtime(options)?;
     Ok(RegistrySource {
         reference: reference.clone(),
         digest,
@@ -118,6 +121,17 @@ pub fn open(reference: &Reference, options: &RegistryOptions) -> Result<Registry
         parallel: options.limits.downloads_per_host.max(1),
         runtime,
     })
+}
+
+/// The threads of the session, or new ones.
+fn runtime(options: &RegistryOptions) -> Result<Arc<Runtime>, SourceError> {
+    match &options.session {
+        Some(session) => Ok(session.runtime()),
+        None => Runtime::start().map_err(|source| SourceError::Io {
+            what: "the network: no threads".into(),
+            source,
+        }),
+    }
 }
 
 /// One repository of a registry.
@@ -167,6 +181,20 @@ impl RegistrySource {
             media_type: received.media_type,
             stated: received.stated,
         })
+    }
+
+    /// The digest of what a tag or a digest names, by HEAD; `None` where the registry does not say. Mirrors are not asked.
+    pub fn digest_of(&self, reference: &str) -> Result<Option<Digest>, SourceError> {
+        self.runtime
+            .block_on(self.places.head(&Wanted::Manifest(reference.to_owned())))
+    }
+
+    /// Whether the registry has a blob, by HEAD.
+    ///
+    /// *Errors*: [`SourceError::NotFound`] where it has not.
+    pub fn has_blob(&self, digest: &Digest) -> Result<bool, SourceError> {
+        let wanted = Wanted::Blob(digest.clone());
+        self.runtime.block_on(self.places.head(&wanted)).map(|_| true)
     }
 
     fn receive(&self, wanted: &Wanted, cap: u64) -> Result<client::Received, SourceError> {

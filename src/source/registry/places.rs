@@ -81,6 +81,11 @@ impl Places {
         self.registry.document(wanted, cap).await
     }
 
+    /// The digest of a manifest, asked for by HEAD: of the registry alone, for a tag may have moved since a mirror saw it.
+    pub(super) async fn head(&self, wanted: &Wanted) -> Result<Option<Digest>, SourceError> {
+        self.registry.head(wanted).await
+    }
+
     /// The pages of the list of what refers to the manifest `digest`. Only the registry is asked: nothing proves a list
     /// complete.
     pub(super) async fn referrers(&self, digest: &Digest, cap: u64) -> Result<Vec<Vec<u8>>, SourceError> {

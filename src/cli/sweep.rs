@@ -1,0 +1,498 @@
+//! `layersift sweep`: sweeps, says how far it is, and writes what a state holds as reports.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow, bail};
+use serde::Serialize;
+
+use super::args::{
+    OutputArgs, RegistryArgs, SweepArgs, SweepCommand, SweepReportArgs, SweepRunArgs, SweepStatusArgs,
+};
+use super::exit::Exit;
+use super::interrupt::Interrupt;
+use super::login;
+use super::messages::{Messages, colored};
+use super::scan::{FINGERPRINT_KEY, chosen, load_rules, terminal_width};
+use crate::finding::{Fingerprinter, Reveal};
+use crate::layer::Progress;
+use crate::limits::Limits;
+use crate::oci::PlatformSelector;
+use crate::policy::Policy;
+use crate::report::{self, Output, Settings, sarif};
+use crate::scan::Scan;
+use crate::source::registry::{Pace, RegistryOptions};
+use crate::sweep::answer::{ImageFindings, Missing};
+use crate::sweep::{Choice, Halt, Scope, Stage, State, Summary, Sweep, SweepError, Tell};
+use crate::text;
+use crate::text::secret::Sealer;
+
+/// The time between two lines of progress.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Bytes of a key that is made here.
+const KEY_BYTES: usize = 32;
+
+pub(super) fn run(args: SweepArgs, output: &OutputArgs, messages: &Messages) -> anyhow::Result<Exit> {
+    match args.command {
+        Some(SweepCommand::Report(report)) => write_report(&report, output, messages),
+        Some(SweepCommand::Status(status)) => print_status(&status),
+        None => sweep(args.run, messages),
+    }
+}
+
+fn sweep(args: SweepRunArgs, messages: &Messages) -> anyhow::Result<Exit> {
+    let scopes = scopes(&args.targets)?;
+    let rules = Arc::new(chosen(load_rules(&args.rules)?, false, messages));
+    let interrupt = Interrupt::default();
+    let mut limits = Limits::default();
+    for setting in &args.limit {
+        limits.set(setting);
+    }
+    if args.dry_run && !args.state.exists() {
+        messages.note("there is no state yet: everything would be read");
+    }
+    let key = key(
+        &args.state,
+        args.fingerprint_key_file.as_deref(),
+        !args.dry_run,
+        messages,
+    )?;
+    let fingerprinter = Fingerprinter::keyed(key.clone());
+    let sealer = fingerprinter.sealer(&key);
+    let mut choice = Choice::new(&args.repository, &args.tag).map_err(|why| anyhow!(why))?;
+    choice.newest = args.newest;
+    if !args.platform.is_empty() {
+        choice.platforms = PlatformSelector::Only(args.platform.clone());
+    }
+    let mut scan = Scan::new(Arc::clone(&rules))
+        .limits(limits.clone())
+        .fingerprinter(fingerprinter)
+        .sealer(sealer.clone())
+        .cancelled(Arc::clone(&interrupt.cancelled));
+    if let Some(jobs) = args.jobs {
+        scan = scan.jobs(jobs);
+    }
+    let parallel = args.parallel.unwrap_or(limits.downloads_per_host);
+    let apart = args
+        .rate
+        .map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
+    let sweep = Sweep {
+        scopes,
+        choice,
+        scan,
+        sealer: sealer.clone(),
+        registry: RegistryOptions {
+            limits: limits.clone(),
+            ..login::options(&args.registry, false)?
+        },
+        limits,
+        kind: args.kind,
+        pace: Pace {
+            apart,
+            floor: args.keep_pulls,
+        },
+        parallel,
+        recheck: !args.no_recheck,
+        cancelled: Arc::clone(&interrupt.cancelled),
+    };
+    interrupt.watch_signals().context("cannot watch for signals")?;
+    if let Some(limit) = args.timeout {
+        interrupt
+            .after(limit)
+            .context("cannot start the clock of `--timeout`")?;
+    }
+    let state = match args.dry_run && !args.state.exists() {
+        true => State::in_memory(&crate::sweep::key_check(&sealer)),
+        false => sweep.open(&args.state),
+    };
+    let lines = Lines::new(messages);
+    let summary = match sweep.run(state?, args.dry_run, &lines) {
+        Ok(summary) => summary,
+        Err(SweepError::Registry(error)) => return Err(anyhow::Error::new(error).context("cannot sweep")),
+        Err(error) => return Err(error.into()),
+    };
+    let mut out = std::io::stdout().lock();
+    if args.dry_run {
+        writeln!(
+            out,
+            "would read {} layers, {}; lists and manifests took {} requests",
+            summary.left.0,
+            text::bytes(summary.left.1),
+            summary.counts.all()
+        )?;
+        return Ok(match summary.problems {
+            0 => Exit::Clean,
+            _ => Exit::Incomplete,
+        });
+    }
+    let state = State::read(&args.state)?;
+    tell(&mut out, &state, &summary)?;
+    if let Some(signal) = interrupt.signal() {
+        return Ok(Exit::Interrupted(signal));
+    }
+    if summary.halt == Halt::Stopped {
+        messages.warning("the sweep was ended before it was done; the same command goes on with it");
+        return Ok(match state.has_findings()? {
+            true => Exit::IncompleteWithFindings,
+            false => Exit::Incomplete,
+        });
+    }
+    exit(&state)
+}
+
+/// What a state says of what it holds.
+fn exit(state: &State) -> anyhow::Result<Exit> {
+    let missing = state.missing()?;
+    let images = state.progress()?.map_or(0, |progress| progress.images);
+    Ok(
+        match (state.is_complete()? && missing.is_empty(), state.has_findings()?) {
+            (true, false) => Exit::Clean,
+            (true, true) => Exit::Findings,
+            (false, true) => Exit::IncompleteWithFindings,
+            (false, false) if images == 0 => Exit::Unresolved,
+            (false, false) => Exit::Incomplete,
+        },
+    )
+}
+
+fn tell(out: &mut impl std::io::Write, state: &State, summary: &Summary) -> anyhow::Result<()> {
+    let Some(progress) = state.progress()? else {
+        return Ok(());
+    };
+    let counts = summary.counts;
+    writeln!(
+        out,
+        "sweep {}: {}",
+        summary.sweep,
+        match summary.halt {
+            Halt::Done => "done",
+            Halt::Stopped => "not done",
+        }
+    )?;
+    writeln!(
+        out,
+        "  {} repositories, {} tags, {} images",
+        progress.repositories, progress.tags, progress.images
+    )?;
+    writeln!(
+        out,
+        "  {} layers read now ({}), {} in all, {} left",
+        summary.layers,
+        text::bytes(summary.stored_bytes),
+        progress.layers_read,
+        progress.layers_left
+    )?;
+    writeln!(
+        out,
+        "  {} requests: {} lists, {} digests, {} manifests, {} blobs",
+        counts.all(),
+        counts.lists,
+        counts.heads,
+        counts.manifests,
+        counts.blobs
+    )?;
+    writeln!(
+        out,
+        "  {} secrets, {} things not read",
+        progress.secrets, progress.problems
+    )?;
+    Ok(())
+}
+
+/// The targets, those in files included.
+fn scopes(targets: &[String]) -> anyhow::Result<Vec<Scope>> {
+    let mut scopes = Vec::new();
+    for target in targets {
+        let texts = match Path::new(target).is_file() {
+            true => std::fs::read_to_string(target).with_context(|| format!("cannot read `{target}`"))?,
+            false => target.clone(),
+        };
+        let lines = texts.lines().map(str::trim);
+        for line in lines.filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            scopes.push(Scope::parse(line)?);
+        }
+    }
+    if scopes.is_empty() {
+        bail!("there is nothing to sweep");
+    }
+    scopes.sort();
+    scopes.dedup();
+    Ok(scopes)
+}
+
+/// The key of a state: as given, or beside it, where it is made with the state.
+pub(super) fn key(
+    state: &Path,
+    file: Option<&Path>,
+    may_make: bool,
+    messages: &Messages,
+) -> anyhow::Result<Vec<u8>> {
+    let given = match file {
+        Some(path) => Some(
+            std::fs::read(path)
+                .with_context(|| format!("cannot read the fingerprint key `{}`", path.display()))?,
+        ),
+        None => std::env::var_os(FINGERPRINT_KEY).map(|key| key.into_encoded_bytes()),
+    };
+    let beside = {
+        let mut name = state.as_os_str().to_owned();
+        name.push(".key");
+        PathBuf::from(name)
+    };
+    let key = match given {
+        Some(key) => key,
+        None => match std::fs::read(&beside) {
+            Ok(key) => key,
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot read the key `{}`", beside.display()));
+            }
+            Err(_) if state.exists() => bail!(
+                "the key of the state is missing: `{}` is not there, and neither --fingerprint-key-file nor {} is given",
+                beside.display(),
+                FINGERPRINT_KEY
+            ),
+            Err(_) => {
+                let key = made_key()?;
+                if may_make {
+                    write_key(&beside, &key)
+                        .with_context(|| format!("cannot write the key `{}`", beside.display()))?;
+                    messages.note(format!(
+                        "made the key `{}`: keep it with the state, and away from who may read the state only",
+                        beside.display()
+                    ));
+                }
+                key
+            }
+        },
+    };
+    let key = key.trim_ascii_end().to_vec();
+    if key.len() < 16 {
+        bail!(
+            "the fingerprint key has {} bytes, and needs 16 or more",
+            key.len()
+        );
+    }
+    Ok(key)
+}
+
+fn made_key() -> anyhow::Result<Vec<u8>> {
+    use ring::rand::SecureRandom as _;
+    let mut bytes = [0; KEY_BYTES];
+    ring::rand::SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| anyhow!("this machine gives no random bytes"))?;
+    Ok(text::hex(&bytes).into_bytes())
+}
+
+fn write_key(path: &Path, key: &[u8]) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(key)?;
+    file.write_all(b"\n")?;
+    file.sync_all()
+}
+
+/// How far a sweep is, a line now and then.
+struct Lines<'m> {
+    messages: &'m Messages,
+    last: Mutex<(Option<Stage>, Instant)>,
+}
+
+impl<'m> Lines<'m> {
+    fn new(messages: &'m Messages) -> Self {
+        Self {
+            messages,
+            last: Mutex::new((None, Instant::now())),
+        }
+    }
+}
+
+impl Progress for Lines<'_> {}
+
+impl Tell for Lines<'_> {
+    fn step(&self, stage: Stage, done: u64, of: u64) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 == Some(stage) && last.1.elapsed() < LINE_EVERY && done < of {
+            return;
+        }
+        *last = (Some(stage), Instant::now());
+        self.messages.note(format!("{}: {done} of {of}", stage.name()));
+    }
+
+    fn problem(&self, what: &str, why: &str) {
+        self.messages.warning(format!("{what}: {why}"));
+    }
+
+    fn resumed(&self) {
+        self.messages.note("going on with the sweep that was not done");
+    }
+}
+
+fn print_status(args: &SweepStatusArgs) -> anyhow::Result<Exit> {
+    let state = State::read(&args.state)?;
+    let progress = state
+        .progress()?
+        .ok_or_else(|| anyhow!("nothing was swept yet"))?;
+    let text = serde_json::to_string_pretty(&progress)?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{text}")?;
+    } else {
+        let values: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)?;
+        for (name, value) in values {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            writeln!(out, "{:<14} {value}", name.replace('_', " "))?;
+        }
+    }
+    Ok(Exit::Clean)
+}
+
+/// The summary of a state: what can be pulled now and what is in it.
+#[derive(Serialize)]
+struct Document<'d> {
+    schema: &'static str,
+    version: &'static str,
+    complete: bool,
+    images: &'d [ImageFindings],
+    missing: &'d [Missing],
+}
+
+fn write_report(args: &SweepReportArgs, output: &OutputArgs, messages: &Messages) -> anyhow::Result<Exit> {
+    let state = State::read(&args.state)?;
+    let mut images = Vec::new();
+    state.images(|image| images.push(image))?;
+    let missing = state.missing()?;
+    let (name, folder) = match args.format.split_once('=') {
+        Some((name, folder)) => (name, Some(folder)),
+        None => (args.format.as_str(), None),
+    };
+    let mut out = std::io::stdout().lock();
+    match (name, folder) {
+        ("json", None) => {
+            let document = Document {
+                schema: "layersift.sweep/1",
+                version: env!("CARGO_PKG_VERSION"),
+                complete: state.is_complete()? && missing.is_empty(),
+                images: &images,
+                missing: &missing,
+            };
+            serde_json::to_writer_pretty(&mut out, &document)?;
+            writeln!(out)?;
+        }
+        ("markdown", None) => markdown(&mut out, &images, &missing)?,
+        ("sarif", Some(folder)) => {
+            let rules = Arc::new(chosen(load_rules(&args.rules)?, false, messages));
+            let key = key(&args.state, args.fingerprint_key_file.as_deref(), false, messages)?;
+            let fingerprinter = Fingerprinter::keyed(key.clone());
+            let sealer = fingerprinter.sealer(&key);
+            if !state.is_of_key(&crate::sweep::key_check(&sealer))? {
+                bail!("the state was made with another fingerprint key");
+            }
+            let scan = Scan::new(Arc::clone(&rules))
+                .fingerprinter(fingerprinter)
+                .sealer(sealer.clone());
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{folder}`"))?;
+            for image in &images {
+                write_sarif(image, &state, &scan, &sealer, Path::new(folder), output)?;
+            }
+        }
+        _ => bail!(
+            "`{}` is none of json, markdown, sarif=DIR/",
+            text::escape(args.format.as_bytes())
+        ),
+    }
+    Ok(exit(&state)?)
+}
+
+fn write_sarif(
+    image: &ImageFindings,
+    state: &State,
+    scan: &Scan,
+    sealer: &Sealer,
+    folder: &Path,
+    output: &OutputArgs,
+) -> anyhow::Result<()> {
+    let report = scan.assemble(vec![state.stored(image, scan, sealer)?]);
+    let (report, verdict) = Policy::default().judge(report);
+    let notes = report::notes(scan.rules());
+    let settings = Settings {
+        rules: &notes,
+        width: terminal_width(),
+        colour: colored(output.color, false) && std::io::stdout().is_terminal(),
+        sarif: sarif::Options::default(),
+    };
+    let format = report::format("sarif").expect("the format is in the table");
+    let digest = image.digest.replace(':', "-");
+    let file = format!("{}@{digest}.sarif", image.repository.replace(['/', ':'], "_"));
+    let mut sink = Output::path(&folder.join(file), Reveal::Redacted);
+    (format.reporter)(settings)
+        .write(&report, &verdict, Reveal::Redacted, &mut sink)
+        .context("cannot write the sarif report")
+}
+
+fn markdown(
+    out: &mut impl std::io::Write,
+    images: &[ImageFindings],
+    missing: &[Missing],
+) -> std::io::Result<()> {
+    let cell = |text: &str| text.replace('|', "\\|").replace('`', "'");
+    let with: Vec<&ImageFindings> = images
+        .iter()
+        .filter(|image| image.findings.iter().any(|finding| finding.counts))
+        .collect();
+    writeln!(out, "# Secrets in images\n")?;
+    writeln!(
+        out,
+        "{} of {} images that can be pulled have secrets; {} things were not read.",
+        with.len(),
+        images.len(),
+        missing.len()
+    )?;
+    for image in with {
+        let tags = match image.tags.is_empty() {
+            true => "no tag leads to it any more".to_owned(),
+            false => image.tags.join(", "),
+        };
+        writeln!(out, "\n## {}@{}\n", cell(&image.repository), image.digest)?;
+        writeln!(out, "Tags: {}.", cell(&tags))?;
+        for (name, value) in [("Source", &image.source), ("Authors", &image.authors)] {
+            if let Some(value) = value {
+                writeln!(out, "{name}: `{}`.", cell(&text::escape(value.as_bytes())))?;
+            }
+        }
+        writeln!(
+            out,
+            "\n| secret | rule | status | layer | place |\n|---|---|---|---|---|"
+        )?;
+        for finding in image.findings.iter().filter(|finding| finding.counts) {
+            writeln!(
+                out,
+                "| `{}` {} | {} | {} | {} | `{}` |",
+                finding.secret,
+                cell(&finding.redacted),
+                cell(&finding.rule),
+                finding.status,
+                finding.layer,
+                cell(&finding.place)
+            )?;
+        }
+    }
+    if !missing.is_empty() {
+        writeln!(out, "\n## Not read\n")?;
+        for Missing { what, reason, why } in missing {
+            writeln!(out, "- `{}`: {reason}: {}", cell(what), cell(why))?;
+        }
+    }
+    Ok(())
+}
+
+/// How registries are spoken to, for questions that ask them.
+pub(super) fn registry_options(args: &RegistryArgs, is_taken: bool) -> anyhow::Result<RegistryOptions> {
+    login::options(args, is_taken)
+}

@@ -1,0 +1,109 @@
+//! Google's registries: the list of tags is a map of all manifests, and names what lies below a repository. *Source*:
+//! go-containerregistry, `pkg/v1/google/list.go`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{Contents, Driver, Pages, Tagged, listing, read};
+use crate::oci::Digest;
+use crate::source::SourceError;
+use crate::source::registry::{Listing, NativeLists, RegistryOptions};
+
+/// How deep folders are followed.
+const MAX_DEPTH: usize = 32;
+
+/// A registry at `host`.
+pub(in crate::sweep) struct Google {
+    pub(in crate::sweep) host: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Tags {
+    child: Option<Vec<String>>,
+    manifest: Option<BTreeMap<String, Manifest>>,
+    tags: Option<Vec<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Manifest {
+    tag: Option<Vec<String>>,
+}
+
+impl Google {
+    fn tags(
+        &self,
+        repository: &str,
+        options: &RegistryOptions,
+        take: &mut dyn FnMut(Tags),
+    ) -> Result<(), SourceError> {
+        let lists = NativeLists::open(&self.host, repository, options)?;
+        lists.pages(&format!("/v2/{repository}/tags/list"), |bytes| {
+            take(read("the list of tags", bytes)?);
+            Ok(())
+        })
+    }
+}
+
+impl Driver for Google {
+    fn kind(&self) -> &'static str {
+        "google"
+    }
+
+    /// Walks down from the prefix: there is no list of all.
+    fn repositories(&self, prefix: &str, options: &RegistryOptions) -> Result<Listing, SourceError> {
+        let root = prefix.trim_end_matches('/');
+        if root.is_empty() {
+            return Ok(Listing {
+                failure: Some(SourceError::Unusable {
+                    what: format!("`{}`", self.host),
+                    why: "this registry lists no repositories but those of a project: name `HOST/PROJECT/`"
+                        .to_owned(),
+                }),
+                ..Listing::default()
+            });
+        }
+        let mut names = Vec::new();
+        let mut todo = vec![(root.to_owned(), 0)];
+        let mut failure = Ok(());
+        while let Some((name, depth)) = todo.pop() {
+            let mut is_repository = false;
+            let asked = self.tags(&name, options, &mut |tags| {
+                is_repository |= tags.manifest.is_some_and(|manifest| !manifest.is_empty())
+                    || tags.tags.is_some_and(|tags| !tags.is_empty());
+                let children = tags.child.unwrap_or_default().into_iter();
+                let children =
+                    children.filter(|child| !child.is_empty() && !child.contains('/') && depth < MAX_DEPTH);
+                todo.extend(children.map(|child| (format!("{name}/{child}"), depth + 1)));
+            });
+            if let Err(error) = asked {
+                failure = Err(error);
+            }
+            if is_repository {
+                names.push(name);
+            }
+        }
+        Ok(listing(&self.host, names, failure))
+    }
+
+    fn contents(&self, repository: &str, options: &RegistryOptions) -> Result<Contents, SourceError> {
+        let mut pages = Pages::default();
+        let asked = self.tags(repository, options, &mut |tags| {
+            for (digest, manifest) in tags.manifest.unwrap_or_default() {
+                let Ok(digest) = Digest::parse(&digest) else {
+                    continue;
+                };
+                match manifest.tag.unwrap_or_default() {
+                    names if names.is_empty() => pages.untagged.push(digest),
+                    names => pages.tags.extend(names.into_iter().map(|name| Tagged {
+                        name,
+                        digest: Some(digest.clone()),
+                    })),
+                }
+            }
+        });
+        Ok(pages.contents(&self.host, repository, asked))
+    }
+}

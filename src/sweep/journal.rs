@@ -1,0 +1,753 @@
+//! What a sweep writes down, step by step: each method is one transaction, and what it was told survives the process.
+//! Asks no registry and reads no blob.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, OptionalExtension as _, Savepoint, params};
+
+use crate::finding::{Origin, Report};
+use crate::oci::Digest;
+use crate::rules::{Confidence, Severity};
+
+use super::state::{State, StateError};
+
+/// A sweep that is being written.
+pub(super) struct Journal {
+    state: State,
+    pub(super) sweep: i64,
+    pub(super) ruleset: i64,
+}
+
+/// A manifest that was not read yet.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    pub(super) id: i64,
+    pub(super) digest: String,
+    /// Repositories that have it: host and name.
+    pub(super) places: Vec<(String, String)>,
+}
+
+/// What was read of a manifest.
+pub(super) struct ReadManifest<'r> {
+    pub(super) id: i64,
+    pub(super) kind: &'static str,
+    pub(super) platform: Option<String>,
+    pub(super) created: Option<&'r str>,
+    pub(super) labels: BTreeMap<String, String>,
+    /// What an index lists, with their platforms.
+    pub(super) children: Vec<(String, Option<String>)>,
+    /// Layers: digest, size, media type, whether a command made it.
+    pub(super) layers: Vec<(String, u64, String, bool)>,
+    pub(super) record: Vec<u8>,
+    pub(super) complete: bool,
+}
+
+/// What became of reading a blob.
+pub(super) struct Outcome {
+    pub(super) blob: i64,
+    pub(super) state: &'static str,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) entries: u64,
+    pub(super) reason: Option<String>,
+    pub(super) why: Option<String>,
+    pub(super) record: Option<Vec<u8>>,
+}
+
+/// A layer that is to be read.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    pub(super) blob: i64,
+    pub(super) digest: String,
+    pub(super) size: u64,
+    pub(super) media_type: String,
+}
+
+/// An image that is to be assembled.
+pub(super) struct Unassembled {
+    pub(super) record: Vec<u8>,
+    pub(super) layers: Vec<AssembledLayer>,
+}
+
+pub(super) struct AssembledLayer {
+    pub(super) blob: i64,
+    pub(super) digest: String,
+    /// Why it was not read.
+    pub(super) failure: Option<String>,
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+type Result<T> = std::result::Result<T, StateError>;
+
+impl Journal {
+    /// Goes on with the last sweep of this scope, options and rules if it was not finished, or begins one. What failed
+    /// before is tried again.
+    pub(super) fn begin(state: State, scope: &str, options: &str, rules: &str) -> Result<(Self, bool)> {
+        let mut state = state;
+        let begin = |connection: &mut Connection| {
+            let save = connection.savepoint()?;
+            save.execute(
+                "INSERT INTO ruleset(hash, version) VALUES(?1, ?2) ON CONFLICT(hash) DO NOTHING",
+                params![rules, env!("CARGO_PKG_VERSION")],
+            )?;
+            let ruleset: i64 = save.query_row("SELECT id FROM ruleset WHERE hash = ?1", [rules], |row| {
+                row.get(0)
+            })?;
+            let last: Option<(i64, bool)> = save
+                .query_row(
+                    "SELECT id, scope = ?1 AND options = ?2 AND ruleset_id = ?3 AND status <> 'done' FROM sweep \
+                     ORDER BY id DESC LIMIT 1",
+                    params![scope, options, ruleset],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .optional()?;
+            let (sweep, resumed) = match last {
+                Some((sweep, true)) => (sweep, true),
+                _ => {
+                    save.execute(
+                        "INSERT INTO sweep(scope, options, ruleset_id, status, started_at) \
+                         VALUES(?1, ?2, ?3, 'enumerating', ?4)",
+                        params![scope, options, ruleset, now()],
+                    )?;
+                    let sweep = save.last_insert_rowid();
+                    // What a sweep that was given up had listed is of no use to this one.
+                    save.execute("DELETE FROM tag_seen WHERE sweep_id <> ?1", [sweep])?;
+                    (sweep, false)
+                }
+            };
+            save.execute("DELETE FROM problem WHERE sweep_id = ?1", [sweep])?;
+            save.execute(
+                "UPDATE scan SET state = 'pending', reason = NULL, why = NULL \
+                 WHERE ruleset_id = ?1 AND state = 'failed'",
+                [ruleset],
+            )?;
+            save.execute(
+                "DELETE FROM image WHERE ruleset_id = ?1 AND complete = 0",
+                [ruleset],
+            )?;
+            save.execute(
+                "UPDATE image SET assembled = 0 WHERE ruleset_id = ?1 AND whole = 0",
+                [ruleset],
+            )?;
+            save.commit()?;
+            Ok((sweep, ruleset, resumed))
+        };
+        let (sweep, ruleset, resumed) = begin(&mut state.connection).map_err(|error| state.failed(error))?;
+        let journal = Self {
+            state,
+            sweep,
+            ruleset,
+        };
+        Ok((journal, resumed))
+    }
+
+    /// Begins what is never committed.
+    pub(super) fn only_try(state: &State) -> Result<()> {
+        state
+            .connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .map_err(|error| state.failed(error))
+    }
+
+    fn write<T>(&mut self, write: impl FnOnce(&Savepoint<'_>, i64, i64) -> rusqlite::Result<T>) -> Result<T> {
+        let (sweep, ruleset) = (self.sweep, self.ruleset);
+        let run = |connection: &mut Connection| {
+            let save = connection.savepoint()?;
+            let written = write(&save, sweep, ruleset)?;
+            save.commit()?;
+            Ok(written)
+        };
+        run(&mut self.state.connection).map_err(|error| self.state.failed(error))
+    }
+
+    fn ask<T>(&self, ask: impl FnOnce(&Connection, i64, i64) -> rusqlite::Result<T>) -> Result<T> {
+        ask(&self.state.connection, self.sweep, self.ruleset).map_err(|error| self.state.failed(error))
+    }
+
+    /// Notes that something could not be had.
+    pub(super) fn problem(&mut self, what: &str, reason: &str, why: &str) -> Result<()> {
+        self.write(|save, sweep, _| {
+            save.execute(
+                "INSERT INTO problem(sweep_id, what, reason, why) VALUES(?1, ?2, ?3, ?4) \
+                 ON CONFLICT DO UPDATE SET reason = excluded.reason, why = excluded.why",
+                params![sweep, what, reason, why],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// What kind of registry a host turned out to be.
+    pub(super) fn kind(&self, host: &str) -> Result<Option<String>> {
+        self.ask(|connection, _, _| {
+            connection
+                .query_row("SELECT kind FROM registry WHERE host = ?1", [host], |row| {
+                    row.get(0)
+                })
+                .optional()
+        })
+    }
+
+    /// Enters the repositories of a registry. Where the list is whole, those below `prefix` that it lacks are gone.
+    pub(super) fn repositories(
+        &mut self,
+        host: &str,
+        kind: &str,
+        names: &[String],
+        whole: Option<&str>,
+    ) -> Result<()> {
+        self.write(|save, sweep, _| {
+            save.execute(
+                "INSERT INTO registry(host, kind) VALUES(?1, ?2) ON CONFLICT(host) DO UPDATE SET kind = excluded.kind",
+                params![host, kind],
+            )?;
+            let registry: i64 =
+                save.query_row("SELECT id FROM registry WHERE host = ?1", [host], |row| row.get(0))?;
+            let mut insert = save.prepare_cached(
+                "INSERT INTO repository(registry_id, name, first_sweep, last_sweep) VALUES(?1, ?2, ?3, ?3) \
+                 ON CONFLICT DO UPDATE SET last_sweep = excluded.last_sweep, gone_sweep = NULL",
+            )?;
+            for name in names {
+                insert.execute(params![registry, name, sweep])?;
+            }
+            let Some(prefix) = whole else { return Ok(()) };
+            let gone: Vec<i64> = save
+                .prepare_cached(
+                    "SELECT id FROM repository WHERE registry_id = ?1 AND last_sweep <> ?2 AND gone_sweep IS NULL \
+                     AND substr(name, 1, length(?3)) = ?3",
+                )?
+                .query_map(params![registry, sweep, prefix], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            for repository in gone {
+                close_repository(save, repository, sweep)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The number of a repository, if its tags are still to be read in this sweep.
+    pub(super) fn unlisted(&self, host: &str, name: &str) -> Result<Option<i64>> {
+        self.ask(|connection, sweep, _| {
+            connection
+                .prepare_cached(
+                    "SELECT p.id FROM repository p JOIN registry r ON r.id = p.registry_id \
+                     WHERE r.host = ?1 AND p.name = ?2 AND NOT EXISTS \
+                     (SELECT 1 FROM repo_progress d WHERE d.sweep_id = ?3 AND d.repository_id = p.id)",
+                )?
+                .query_row(params![host, name, sweep], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    /// The tags of a repository whose digests are known already in this sweep.
+    pub(super) fn tags_seen(&self, repository: i64) -> Result<HashSet<String>> {
+        self.ask(|connection, sweep, _| {
+            connection
+                .prepare_cached("SELECT tag FROM tag_seen WHERE sweep_id = ?1 AND repository_id = ?2")?
+                .query_map(params![sweep, repository], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    /// Notes what some tags point at.
+    pub(super) fn tags(&mut self, repository: i64, tags: &[(String, Digest)]) -> Result<()> {
+        self.write(|save, sweep, _| {
+            let mut insert = save.prepare_cached(
+                "INSERT OR REPLACE INTO tag_seen(sweep_id, repository_id, tag, digest) VALUES(?1, ?2, ?3, ?4)",
+            )?;
+            for (tag, digest) in tags {
+                insert.execute(params![sweep, repository, tag, digest.to_string()])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes intervals of what the tags of a repository point at now. Those that `listed` lacks are gone.
+    pub(super) fn repository(
+        &mut self,
+        repository: i64,
+        listed: &HashSet<String>,
+        untagged: &[Digest],
+    ) -> Result<()> {
+        self.write(|save, sweep, _| {
+            let seen: Vec<(String, String)> = save
+                .prepare_cached(
+                    "SELECT tag, digest FROM tag_seen WHERE sweep_id = ?1 AND repository_id = ?2 ORDER BY tag",
+                )?
+                .query_map(params![sweep, repository], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            for (tag, digest) in &seen {
+                let live: Option<(i64, String)> = save
+                    .prepare_cached(
+                        "SELECT id, digest FROM tag_history WHERE repository_id = ?1 AND tag = ?2 AND to_sweep IS NULL",
+                    )?
+                    .query_row(params![repository, tag], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()?;
+                match live {
+                    Some((id, known)) if known == *digest => {
+                        save.prepare_cached("UPDATE tag_history SET last_sweep = ?2 WHERE id = ?1")?
+                            .execute(params![id, sweep])?;
+                    }
+                    other => {
+                        if let Some((id, _)) = other {
+                            save.prepare_cached("UPDATE tag_history SET to_sweep = ?2 WHERE id = ?1")?
+                                .execute(params![id, sweep])?;
+                        }
+                        save.prepare_cached(
+                            "INSERT INTO tag_history(repository_id, tag, digest, from_sweep, last_sweep) \
+                             VALUES(?1, ?2, ?3, ?4, ?4)",
+                        )?
+                        .execute(params![repository, tag, digest, sweep])?;
+                    }
+                }
+                has_manifest(save, repository, digest, sweep)?;
+            }
+            for digest in untagged {
+                has_manifest(save, repository, &digest.to_string(), sweep)?;
+            }
+            let live: Vec<(i64, String)> = save
+                .prepare_cached("SELECT id, tag FROM tag_history WHERE repository_id = ?1 AND to_sweep IS NULL")?
+                .query_map([repository], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            for (id, _) in live.iter().filter(|(_, tag)| !listed.contains(tag)) {
+                save.prepare_cached("UPDATE tag_history SET to_sweep = ?2 WHERE id = ?1")?
+                    .execute(params![id, sweep])?;
+            }
+            save.execute(
+                "DELETE FROM tag_seen WHERE sweep_id = ?1 AND repository_id = ?2",
+                params![sweep, repository],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// The tags that a repository was last seen with.
+    pub(super) fn live_tags(&self, repository: i64) -> Result<HashSet<String>> {
+        self.ask(|connection, sweep, _| {
+            connection
+                .prepare_cached(
+                    "SELECT tag FROM tag_history WHERE repository_id = ?1 AND to_sweep IS NULL \
+                     UNION SELECT tag FROM tag_seen WHERE repository_id = ?1 AND sweep_id = ?2",
+                )?
+                .query_map(params![repository, sweep], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    /// Notes that all that a repository has is known in this sweep.
+    pub(super) fn listed(&mut self, repository: i64) -> Result<()> {
+        self.write(|save, sweep, _| {
+            save.execute(
+                "INSERT OR IGNORE INTO repo_progress(sweep_id, repository_id) VALUES(?1, ?2)",
+                params![sweep, repository],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Manifests that a repository had, that no tag and no index of it leads to, and that this sweep has not met.
+    pub(super) fn past(&self, repository: i64) -> Result<Vec<(i64, String)>> {
+        self.ask(|connection, sweep, _| {
+            connection
+                .prepare_cached(
+                    "SELECT m.id, m.digest FROM repo_manifest rm JOIN manifest m ON m.id = rm.manifest_id \
+                     WHERE rm.repository_id = ?1 AND rm.gone_sweep IS NULL AND rm.last_sweep <> ?2 \
+                     AND NOT EXISTS (SELECT 1 FROM tag_history t WHERE t.repository_id = ?1 AND t.digest = m.digest \
+                       AND t.to_sweep IS NULL) \
+                     AND NOT EXISTS (SELECT 1 FROM manifest_child c JOIN repo_manifest up ON up.manifest_id = c.parent_id \
+                       WHERE c.child_id = m.id AND up.repository_id = ?1 AND up.gone_sweep IS NULL) ORDER BY m.digest",
+                )?
+                .query_map(params![repository, sweep], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+
+    /// Notes whether a manifest is still in a repository.
+    pub(super) fn still_there(&mut self, repository: i64, manifest: i64, there: bool) -> Result<()> {
+        self.write(|save, sweep, _| {
+            let change = match there {
+                true => {
+                    "UPDATE repo_manifest SET last_sweep = ?3 WHERE repository_id = ?1 AND manifest_id = ?2"
+                }
+                false => {
+                    "UPDATE repo_manifest SET gone_sweep = ?3 WHERE repository_id = ?1 AND manifest_id = ?2"
+                }
+            };
+            save.prepare_cached(change)?
+                .execute(params![repository, manifest, sweep])?;
+            Ok(())
+        })
+    }
+
+    /// Gives each repository the manifests that its indexes list.
+    pub(super) fn close_over_children(&mut self) -> Result<()> {
+        self.write(|save, sweep, _| {
+            // As deep as indexes are followed, and no deeper.
+            for _ in 0..8 {
+                let changed = save.execute(
+                    "INSERT INTO repo_manifest(repository_id, manifest_id, first_sweep, last_sweep) \
+                     SELECT rm.repository_id, c.child_id, ?1, ?1 FROM repo_manifest rm \
+                     JOIN manifest_child c ON c.parent_id = rm.manifest_id \
+                     LEFT JOIN repo_manifest known ON known.repository_id = rm.repository_id \
+                       AND known.manifest_id = c.child_id \
+                     WHERE rm.last_sweep = ?1 AND rm.gone_sweep IS NULL \
+                       AND (known.last_sweep IS NULL OR known.last_sweep <> ?1 OR known.gone_sweep IS NOT NULL) \
+                     ON CONFLICT DO UPDATE SET last_sweep = excluded.last_sweep, gone_sweep = NULL",
+                    [sweep],
+                )?;
+                if changed == 0 {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Manifests that are there and were not read with these rules.
+    pub(super) fn unread_manifests(&self) -> Result<Vec<Pending>> {
+        self.ask(|connection, _, ruleset| {
+            let mut pending: Vec<Pending> = Vec::new();
+            let mut rows = connection.prepare_cached(
+                "SELECT m.id, m.digest, r.host, p.name FROM manifest m \
+                 JOIN repo_manifest rm ON rm.manifest_id = m.id AND rm.gone_sweep IS NULL \
+                 JOIN repository p ON p.id = rm.repository_id JOIN registry r ON r.id = p.registry_id \
+                 WHERE NOT EXISTS (SELECT 1 FROM image i WHERE i.manifest_id = m.id AND i.ruleset_id = ?1) \
+                 ORDER BY m.id, p.id",
+            )?;
+            let mut rows = rows.query([ruleset])?;
+            while let Some(row) = rows.next()? {
+                let (id, digest, place) = (row.get(0)?, row.get(1)?, (row.get(2)?, row.get(3)?));
+                match pending.last_mut() {
+                    Some(last) if last.id == id => last.places.push(place),
+                    _ => pending.push(Pending {
+                        id,
+                        digest,
+                        places: vec![place],
+                    }),
+                }
+            }
+            Ok(pending)
+        })
+    }
+
+    /// The platform that an index gave a manifest.
+    pub(super) fn platform(&self, manifest: i64) -> Result<Option<String>> {
+        self.ask(|connection, _, _| {
+            connection
+                .prepare_cached("SELECT platform FROM manifest WHERE id = ?1")?
+                .query_row([manifest], |row| row.get(0))
+        })
+    }
+
+    /// Enters what was read of a manifest.
+    pub(super) fn manifest(&mut self, read: &ReadManifest<'_>) -> Result<()> {
+        self.write(|save, sweep, ruleset| {
+            let label = |names: &[&str]| names.iter().find_map(|name| read.labels.get(*name));
+            save.prepare_cached(
+                "UPDATE manifest SET kind = ?2, platform = coalesce(?3, platform), created = ?4, source = ?5, authors = ?6 \
+                 WHERE id = ?1",
+            )?
+            .execute(params![
+                read.id,
+                read.kind,
+                read.platform,
+                read.created,
+                label(&["org.opencontainers.image.source"]),
+                label(&["org.opencontainers.image.authors", "maintainer"]),
+            ])?;
+            for (digest, platform) in &read.children {
+                save.prepare_cached(
+                    "INSERT INTO manifest(digest, platform) VALUES(?1, ?2) ON CONFLICT(digest) DO UPDATE \
+                     SET platform = coalesce(platform, excluded.platform)",
+                )?
+                .execute(params![digest, platform])?;
+                save.prepare_cached(
+                    "INSERT OR IGNORE INTO manifest_child(parent_id, child_id) \
+                     SELECT ?1, id FROM manifest WHERE digest = ?2",
+                )?
+                .execute(params![read.id, digest])?;
+                save.prepare_cached(
+                    "INSERT INTO repo_manifest(repository_id, manifest_id, first_sweep, last_sweep) \
+                     SELECT rm.repository_id, m.id, ?3, ?3 FROM repo_manifest rm JOIN manifest m ON m.digest = ?2 \
+                     WHERE rm.manifest_id = ?1 AND rm.gone_sweep IS NULL \
+                     ON CONFLICT DO UPDATE SET last_sweep = excluded.last_sweep, gone_sweep = NULL",
+                )?
+                .execute(params![read.id, digest, sweep])?;
+            }
+            save.prepare_cached("DELETE FROM manifest_blob WHERE manifest_id = ?1")?
+                .execute([read.id])?;
+            for (ord, (digest, size, media_type, runs)) in read.layers.iter().enumerate() {
+                save.prepare_cached(
+                    "INSERT INTO blob(digest, size, media_type, runs) VALUES(?1, ?2, ?3, ?4) \
+                     ON CONFLICT(digest) DO NOTHING",
+                )?
+                .execute(params![digest, size.cast_signed(), media_type, runs])?;
+                save.prepare_cached(
+                    "INSERT INTO manifest_blob(manifest_id, ord, blob_id) SELECT ?1, ?2, id FROM blob WHERE digest = ?3",
+                )?
+                .execute(params![read.id, ord as i64 + 1, digest])?;
+                save.prepare_cached(
+                    "INSERT OR IGNORE INTO scan(blob_id, ruleset_id, state) \
+                     SELECT id, ?2, 'pending' FROM blob WHERE digest = ?1",
+                )?
+                .execute(params![digest, ruleset])?;
+            }
+            save.prepare_cached(
+                "INSERT OR REPLACE INTO image(manifest_id, ruleset_id, record, complete) VALUES(?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![read.id, ruleset, read.record, read.complete])?;
+            Ok(())
+        })
+    }
+
+    /// The layers that were not read with these rules. Those that several images share come first, the most bytes saved
+    /// first; then those that files were copied into, before what commands made.
+    pub(super) fn unread_layers(&self) -> Result<Vec<Layer>> {
+        self.ask(|connection, _, ruleset| {
+            connection
+                .prepare_cached(
+                    "SELECT b.id, b.digest, b.size, b.media_type, \
+                     (SELECT count(*) FROM manifest_blob mb WHERE mb.blob_id = b.id) AS shared \
+                     FROM scan s JOIN blob b ON b.id = s.blob_id WHERE s.ruleset_id = ?1 AND s.state = 'pending' \
+                     ORDER BY shared > 1 DESC, CASE WHEN shared > 1 THEN shared * b.size ELSE 0 END DESC, b.runs, b.size, \
+                     b.digest",
+                )?
+                .query_map([ruleset], |row| {
+                    Ok(Layer {
+                        blob: row.get(0)?,
+                        digest: row.get(1)?,
+                        size: row.get::<_, i64>(2)?.max(0).cast_unsigned(),
+                        media_type: row.get(3)?,
+                    })
+                })?
+                .collect()
+        })
+    }
+
+    /// Repositories that a blob can be had from.
+    pub(super) fn places(&self, blob: i64) -> Result<Vec<(String, String)>> {
+        self.ask(|connection, _, _| {
+            connection
+                .prepare_cached(
+                    "SELECT DISTINCT r.host, p.name FROM manifest_blob mb \
+                     JOIN repo_manifest rm ON rm.manifest_id = mb.manifest_id AND rm.gone_sweep IS NULL \
+                     JOIN repository p ON p.id = rm.repository_id JOIN registry r ON r.id = p.registry_id \
+                     WHERE mb.blob_id = ?1 ORDER BY p.gone_sweep IS NOT NULL, p.id LIMIT 4",
+                )?
+                .query_map([blob], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })
+    }
+
+    /// Enters what became of reading a blob.
+    pub(super) fn outcome(&mut self, outcome: &Outcome) -> Result<()> {
+        self.write(|save, _, ruleset| {
+            save.prepare_cached(
+                "UPDATE scan SET state = ?3, bytes_in = ?4, bytes_out = ?5, entries = ?6, reason = ?7, why = ?8 \
+                 WHERE blob_id = ?1 AND ruleset_id = ?2",
+            )?
+            .execute(params![
+                outcome.blob,
+                ruleset,
+                outcome.state,
+                outcome.bytes_in.cast_signed(),
+                outcome.bytes_out.cast_signed(),
+                outcome.entries.cast_signed(),
+                outcome.reason,
+                outcome.why,
+            ])?;
+            if let Some(record) = &outcome.record {
+                save.prepare_cached("INSERT OR REPLACE INTO record(blob_id, ruleset_id, record) VALUES(?1, ?2, ?3)")?
+                    .execute(params![outcome.blob, ruleset, record])?;
+            }
+            save.prepare_cached(
+                "UPDATE image SET assembled = 0 WHERE ruleset_id = ?2 AND manifest_id IN \
+                 (SELECT manifest_id FROM manifest_blob WHERE blob_id = ?1)",
+            )?
+            .execute(params![outcome.blob, ruleset])?;
+            Ok(())
+        })
+    }
+
+    /// Images whose layers were all read, or tried, since they were last assembled. Those of one base come together.
+    pub(super) fn unassembled(&self) -> Result<Vec<i64>> {
+        self.ask(|connection, _, ruleset| {
+            connection
+                .prepare_cached(
+                    "SELECT i.manifest_id FROM image i WHERE i.ruleset_id = ?1 AND i.assembled = 0 AND NOT EXISTS \
+                     (SELECT 1 FROM manifest_blob mb JOIN scan s ON s.blob_id = mb.blob_id AND s.ruleset_id = ?1 \
+                      WHERE mb.manifest_id = i.manifest_id AND s.state = 'pending') \
+                     ORDER BY (SELECT blob_id FROM manifest_blob mb WHERE mb.manifest_id = i.manifest_id AND mb.ord = 1), \
+                     i.manifest_id",
+                )?
+                .query_map([ruleset], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    /// What an image is assembled from.
+    pub(super) fn parts(&self, manifest: i64) -> Result<Unassembled> {
+        self.ask(|connection, _, ruleset| parts(connection, manifest, ruleset))
+    }
+
+    /// The record of a blob.
+    pub(super) fn record(&self, blob: i64) -> Result<Option<Vec<u8>>> {
+        self.ask(|connection, _, ruleset| record(connection, blob, ruleset))
+    }
+
+    /// Enters the findings of an image, in place of those it had.
+    pub(super) fn assembled(&mut self, manifest: i64, report: &Report) -> Result<()> {
+        self.write(|save, sweep, ruleset| {
+            save.prepare_cached("DELETE FROM finding WHERE manifest_id = ?1 AND ruleset_id = ?2")?
+                .execute(params![manifest, ruleset])?;
+            for finding in &report.findings {
+                let Some(identity) = finding.secret.identity() else { continue };
+                let identity = crate::text::hex(identity);
+                save.prepare_cached(
+                    "INSERT INTO secret(identity, redacted, first_sweep) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                )?
+                .execute(params![identity, finding.secret.redacted(), sweep])?;
+                let counts = finding.confidence >= Confidence::Medium && finding.severity >= Severity::Medium;
+                for occurrence in &finding.occurrences {
+                    let image = &report.images[occurrence.image];
+                    let layer = occurrence.origin.layer().unwrap_or_default();
+                    let created = layer.checked_sub(1).and_then(|index| image.layers.get(index)?.created.clone());
+                    let mtime = match &occurrence.origin {
+                        Origin::File { entry, .. } => Some(entry.mtime),
+                        _ => None,
+                    };
+                    save.prepare_cached(
+                        "INSERT INTO finding(secret_id, manifest_id, ruleset_id, rule, severity, confidence, counts, status, \
+                         layer, place, line, offset, mtime, layer_created) \
+                         SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 FROM secret WHERE identity = ?1",
+                    )?
+                    .execute(params![
+                        identity,
+                        manifest,
+                        ruleset,
+                        finding.rule.0,
+                        word(&finding.severity),
+                        word(&finding.confidence),
+                        counts,
+                        occurrence.status.name(),
+                        layer as i64,
+                        format!("{}{}", place(&occurrence.origin), occurrence.within),
+                        occurrence.location.line.cast_signed(),
+                        occurrence.location.offset.cast_signed(),
+                        mtime,
+                        created,
+                    ])?;
+                }
+            }
+            let whole = report.images.iter().all(|image| image.complete);
+            save.prepare_cached(
+                "UPDATE image SET assembled = 1, whole = ?3 WHERE manifest_id = ?1 AND ruleset_id = ?2",
+            )?
+            .execute(params![manifest, ruleset, whole])?;
+            Ok(())
+        })
+    }
+
+    /// Notes how far the sweep is.
+    pub(super) fn status(&mut self, status: &str, requests: u64) -> Result<()> {
+        self.write(|save, sweep, _| {
+            save.execute(
+                "UPDATE sweep SET status = ?2, requests = requests + ?3, \
+                 finished_at = CASE WHEN ?2 = 'done' THEN ?4 END WHERE id = ?1",
+                params![sweep, status, requests.cast_signed(), now()],
+            )?;
+            Ok(())
+        })
+    }
+}
+
+/// What an image is assembled from.
+pub(super) fn parts(connection: &Connection, manifest: i64, ruleset: i64) -> rusqlite::Result<Unassembled> {
+    let record = connection
+        .prepare_cached("SELECT record FROM image WHERE manifest_id = ?1 AND ruleset_id = ?2")?
+        .query_row(params![manifest, ruleset], |row| row.get(0))?;
+    let layers = connection
+        .prepare_cached(
+            "SELECT b.id, b.digest, CASE s.state WHEN 'failed' THEN coalesce(s.why, 'it could not be read') \
+             WHEN 'pending' THEN 'it was not read yet' END \
+             FROM manifest_blob mb JOIN blob b ON b.id = mb.blob_id \
+             JOIN scan s ON s.blob_id = b.id AND s.ruleset_id = ?2 WHERE mb.manifest_id = ?1 ORDER BY mb.ord",
+        )?
+        .query_map(params![manifest, ruleset], |row| {
+            Ok(AssembledLayer {
+                blob: row.get(0)?,
+                digest: row.get(1)?,
+                failure: row.get(2)?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Unassembled { record, layers })
+}
+
+/// The record of a blob.
+pub(super) fn record(connection: &Connection, blob: i64, ruleset: i64) -> rusqlite::Result<Option<Vec<u8>>> {
+    connection
+        .prepare_cached("SELECT record FROM record WHERE blob_id = ?1 AND ruleset_id = ?2")?
+        .query_row(params![blob, ruleset], |row| row.get(0))
+        .optional()
+}
+
+fn close_repository(save: &Savepoint<'_>, repository: i64, sweep: i64) -> rusqlite::Result<()> {
+    save.execute(
+        "UPDATE repository SET gone_sweep = ?2 WHERE id = ?1",
+        params![repository, sweep],
+    )?;
+    save.execute(
+        "UPDATE tag_history SET to_sweep = ?2 WHERE repository_id = ?1 AND to_sweep IS NULL",
+        params![repository, sweep],
+    )?;
+    save.execute(
+        "UPDATE repo_manifest SET gone_sweep = ?2 WHERE repository_id = ?1 AND gone_sweep IS NULL",
+        params![repository, sweep],
+    )?;
+    save.execute(
+        "INSERT OR IGNORE INTO repo_progress(sweep_id, repository_id) VALUES(?2, ?1)",
+        params![repository, sweep],
+    )?;
+    Ok(())
+}
+
+/// Notes that a repository has a manifest.
+fn has_manifest(save: &Savepoint<'_>, repository: i64, digest: &str, sweep: i64) -> rusqlite::Result<()> {
+    save.prepare_cached("INSERT INTO manifest(digest) VALUES(?1) ON CONFLICT DO NOTHING")?
+        .execute([digest])?;
+    save.prepare_cached(
+        "INSERT INTO repo_manifest(repository_id, manifest_id, first_sweep, last_sweep) \
+         SELECT ?1, id, ?3, ?3 FROM manifest WHERE digest = ?2 \
+         ON CONFLICT DO UPDATE SET last_sweep = excluded.last_sweep, gone_sweep = NULL",
+    )?
+    .execute(params![repository, digest, sweep])?;
+    Ok(())
+}
+
+/// A grade by its name in reports.
+fn word(grade: &impl serde::Serialize) -> String {
+    match serde_json::to_value(grade) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+/// Where something stands, for people.
+fn place(origin: &Origin) -> String {
+    match origin {
+        Origin::File { path, .. } => format!("/{}", path.escaped()),
+        Origin::Layer { region, path, .. } => match path {
+            Some(path) => format!("{region} of /{}", path.escaped()),
+            None => (*region).to_owned(),
+        },
+        Origin::Config { field, .. } => crate::text::escape(field.as_bytes()),
+        Origin::Manifest { field } | Origin::Attestation { field, .. } => {
+            format!("manifest {}", crate::text::escape(field.as_bytes()))
+        }
+    }
+}

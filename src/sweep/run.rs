@@ -1,0 +1,1009 @@
+//! One sweep from its lists to its last assembled image. Keeps nothing in memory that a restart would need.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::layer::{Claims, LayerRecord, Progress, Severeness};
+use crate::limits::Limits;
+use crate::oci::{
+    self, Algorithm, BlobKey, Descriptor, Digest, Document, Image, ImageConfig, Platform, PlatformSelector,
+    Reference,
+};
+use crate::scan::stored::{ImageRecord, ReadLayer, StoredImage};
+use crate::scan::{Scan, ScanError};
+use crate::source::registry::{self, Counts, Pace, RegistryOptions, RegistrySource, Session};
+use crate::source::walk::{self, Documents, Walk};
+use crate::source::{Source, SourceError};
+use crate::text::secret::Sealer;
+
+use super::drivers::{Contents, Driver, Kind};
+use super::journal::{Journal, Layer, Outcome, Pending, ReadManifest, Unassembled};
+use super::scope::{Choice, Scope};
+use super::state::{State, StateError};
+
+/// Records that are kept at hand while images are assembled: base layers are in many.
+const RECORDS_AT_HAND: usize = 64;
+
+/// Tags whose digests are asked for between two writes.
+const TAGS_A_WRITE: usize = 50;
+
+/// A sweep that is ready to run.
+pub struct Sweep {
+    /// What to sweep.
+    pub scopes: Vec<Scope>,
+    /// What of it.
+    pub choice: Choice,
+    /// How layers are scanned. Its fingerprints must be keyed.
+    pub scan: Scan,
+    /// Seals what is stored: the fingerprinter's own.
+    pub sealer: Sealer,
+    /// The limits of the scan.
+    pub limits: Limits,
+    /// How registries are spoken to.
+    pub registry: RegistryOptions,
+    /// What they are.
+    pub kind: Kind,
+    /// How much of them is asked.
+    pub pace: Pace,
+    /// Requests and downloads at a time, for each registry.
+    pub parallel: usize,
+    /// Whether manifests that no tag leads to any more are looked for.
+    pub recheck: bool,
+    /// Ends the sweep soon after it is set.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+/// Why a sweep ended that did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// A registry cannot be spoken to at all: a wrong name, a file that cannot be read.
+    #[error("cannot sweep")]
+    Registry(#[source] SourceError),
+    /// No threads.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    /// The state cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+/// What a sweep does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reads lists and asks for digests.
+    Lists,
+    /// Reads manifests and configurations.
+    Manifests,
+    /// Reads layers.
+    Layers,
+    /// Puts findings together.
+    Images,
+}
+
+impl Stage {
+    /// What it is called on a line of progress.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lists => "lists",
+            Self::Manifests => "manifests",
+            Self::Layers => "layers",
+            Self::Images => "images",
+        }
+    }
+}
+
+/// Is told how far a sweep is. Called from several threads.
+pub trait Tell: Progress {
+    /// Something was done: so many of so many, as far as is known.
+    fn step(&self, stage: Stage, done: u64, of: u64) {
+        let _ = (stage, done, of);
+    }
+    /// Something could not be had.
+    fn problem(&self, what: &str, why: &str) {
+        let _ = (what, why);
+    }
+    /// A sweep goes on that was begun before.
+    fn resumed(&self) {}
+}
+
+impl Tell for crate::layer::Silent {}
+
+/// Whether a sweep came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// It did.
+    Done,
+    /// It was asked to stop.
+    Stopped,
+}
+
+/// What a sweep did.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Its number in the state.
+    pub sweep: i64,
+    /// Whether it came to its end.
+    pub halt: Halt,
+    /// Whether it went on with one that had not.
+    pub resumed: bool,
+    /// Requests sent, by what they were for.
+    pub counts: Counts,
+    /// Layers that were read.
+    pub layers: u64,
+    /// Bytes of them as stored.
+    pub stored_bytes: u64,
+    /// Layers that are still to be read, and their bytes: all of them, where nothing was to be done.
+    pub left: (u64, u64),
+    /// How much could not be had.
+    pub problems: u64,
+}
+
+/// Why a repository is swept.
+enum Asked {
+    /// Some of its images were named.
+    Images(BTreeSet<String>),
+    /// Its registry listed it.
+    Listed,
+    /// It was named itself.
+    Named,
+}
+
+/// One registry, for as long as the sweep runs.
+struct Site {
+    driver: Box<dyn Driver>,
+    options: RegistryOptions,
+    sources: Mutex<HashMap<String, Arc<RegistrySource>>>,
+}
+
+struct Run<'s> {
+    sweep: &'s Sweep,
+    journal: Mutex<Journal>,
+    sites: BTreeMap<String, Site>,
+    tell: &'s dyn Tell,
+    problems: AtomicU64,
+    layers: AtomicU64,
+    stored_bytes: AtomicU64,
+}
+
+/// The key check of a state: what tells whether a key is the one it was made with.
+pub fn key_check(sealer: &Sealer) -> [u8; 32] {
+    sealer.identity(b"layersift state")
+}
+
+impl Sweep {
+    /// Opens the state of this sweep.
+    ///
+    /// *Errors*: those of [`State::open`].
+    pub fn open(&self, path: &std::path::Path) -> Result<State, StateError> {
+        State::open(path, &key_check(&self.sealer))
+    }
+
+    /// Sweeps. Where `only_try` is set, lists and manifests are read, no layer is, and nothing is written.
+    ///
+    /// *Errors*: where the state cannot be written, or a registry cannot be spoken to at all. What a registry does not
+    /// give is a problem of the summary.
+    pub fn run(&self, state: State, only_try: bool, tell: &dyn Tell) -> Result<Summary, SweepError> {
+        if only_try {
+            Journal::only_try(&state)?;
+        }
+        let (journal, resumed) = Journal::begin(
+            state,
+            &format!("{:?}", self.scopes),
+            &self.choice.text(),
+            self.scan.rules().hash(),
+        )?;
+        if resumed {
+            tell.resumed();
+        }
+        let sweep = journal.sweep;
+        let mut sites = BTreeMap::new();
+        for host in self.scopes.iter().map(Scope::host).collect::<BTreeSet<_>>() {
+            let session = Session::start(self.pace).map_err(|source| {
+                SweepError::Registry(SourceError::Io {
+                    what: "the network: no threads".to_owned(),
+                    source,
+                })
+            })?;
+            let options = RegistryOptions {
+                session: Some(session),
+                ..self.registry.clone()
+            };
+            // What it turned out to be is not asked again.
+            let known = journal.kind(host)?.and_then(|kind| kind.parse().ok());
+            let kind = match self.kind {
+                Kind::Auto => known.unwrap_or(Kind::Auto),
+                kind => kind,
+            };
+            let site = Site {
+                driver: kind.driver(host, &options),
+                options,
+                sources: Mutex::default(),
+            };
+            sites.insert(host.to_owned(), site);
+        }
+        let run = Run {
+            sweep: self,
+            journal: Mutex::new(journal),
+            sites,
+            tell,
+            problems: AtomicU64::new(0),
+            layers: AtomicU64::new(0),
+            stored_bytes: AtomicU64::new(0),
+        };
+        run.lists()?;
+        run.manifests()?;
+        let mut left = (0, 0);
+        if only_try {
+            let layers = run.journal().unread_layers()?;
+            left = (layers.len() as u64, layers.iter().map(|layer| layer.size).sum());
+        } else {
+            run.layers()?;
+            run.images()?;
+        }
+        let halt = match self.cancelled.load(Ordering::Relaxed) {
+            true => Halt::Stopped,
+            false => Halt::Done,
+        };
+        let mut counts = Counts::default();
+        for site in run.sites.values() {
+            let of_site = site
+                .options
+                .session
+                .as_ref()
+                .map(Session::counts)
+                .unwrap_or_default();
+            counts.lists += of_site.lists;
+            counts.heads += of_site.heads;
+            counts.manifests += of_site.manifests;
+            counts.blobs += of_site.blobs;
+        }
+        let status = match halt {
+            Halt::Done => "done",
+            Halt::Stopped => "scanning",
+        };
+        run.journal().status(status, counts.all())?;
+        Ok(Summary {
+            sweep,
+            halt,
+            resumed,
+            counts,
+            layers: run.layers.load(Ordering::Relaxed),
+            stored_bytes: run.stored_bytes.load(Ordering::Relaxed),
+            left,
+            problems: run.problems.load(Ordering::Relaxed),
+        })
+    }
+}
+
+impl Run<'_> {
+    fn journal(&self) -> std::sync::MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_over(&self) -> bool {
+        self.sweep.cancelled.load(Ordering::Relaxed)
+    }
+
+    fn problem(&self, what: &str, reason: &str, why: &str) -> Result<(), StateError> {
+        self.problems.fetch_add(1, Ordering::Relaxed);
+        self.tell.problem(what, why);
+        self.journal().problem(what, reason, why)
+    }
+
+    fn failed(&self, what: &str, error: &SourceError) -> Result<(), StateError> {
+        self.problem(what, error.reason(), &error.with_causes())
+    }
+
+    /// Does the same with many things, several at a time. The first error ends it.
+    fn each<T: Sync>(
+        &self,
+        items: &[T],
+        act: impl Fn(&T) -> Result<(), StateError> + Sync,
+    ) -> Result<(), StateError> {
+        let next = AtomicU64::new(0);
+        let broken: Mutex<Option<StateError>> = Mutex::new(None);
+        let is_broken = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..self.sweep.parallel.max(1).min(items.len()) {
+                scope.spawn(|| {
+                    while !self.is_over() && !is_broken.load(Ordering::Relaxed) {
+                        let number = next.fetch_add(1, Ordering::Relaxed) as usize;
+                        let Some(item) = items.get(number) else { break };
+                        if let Err(error) = act(item) {
+                            is_broken.store(true, Ordering::Relaxed);
+                            broken
+                                .lock()
+                                .unwrap_or_else(PoisonError::into_inner)
+                                .get_or_insert(error);
+                        }
+                    }
+                });
+            }
+        });
+        match broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads all lists: repositories, their tags, what these point at.
+    fn lists(&self) -> Result<(), SweepError> {
+        let mut wanted: BTreeMap<(String, String), Asked> = BTreeMap::new();
+        for scope in &self.sweep.scopes {
+            if self.is_over() {
+                return Ok(());
+            }
+            let site = &self.sites[scope.host()];
+            let host = scope.host().to_owned();
+            match scope {
+                Scope::Image {
+                    repository,
+                    reference,
+                    ..
+                } => {
+                    self.journal().repositories(
+                        &host,
+                        site.driver.kind(),
+                        std::slice::from_ref(repository),
+                        None,
+                    )?;
+                    let of_repository = wanted
+                        .entry((host, repository.clone()))
+                        .or_insert_with(|| Asked::Images(BTreeSet::new()));
+                    if let Asked::Images(references) = of_repository {
+                        references.insert(reference.clone());
+                    }
+                }
+                Scope::Namespace { prefix, .. } => {
+                    let listing = site
+                        .driver
+                        .repositories(prefix, &site.options)
+                        .map_err(SweepError::Registry)?;
+                    let mut names = listing.names;
+                    names.retain(|name| name.starts_with(prefix.as_str()));
+                    if let Some(error) = &listing.failure {
+                        self.failed(&format!("the repositories of {host}"), error)?;
+                    }
+                    if listing.invalid > 0 {
+                        let why = format!("{} names that no image can be asked for by", listing.invalid);
+                        self.problem(&format!("names of {host}"), "invalid-names", &why)?;
+                    }
+                    let whole = listing.failure.is_none().then_some(prefix.as_str());
+                    self.journal()
+                        .repositories(&host, site.driver.kind(), &names, whole)?;
+                    names.retain(|name| self.sweep.choice.wants_repository(name));
+                    for name in names {
+                        wanted.entry((host.clone(), name)).or_insert(Asked::Listed);
+                    }
+                }
+                Scope::Repository { repository, .. } => {
+                    self.journal().repositories(
+                        &host,
+                        site.driver.kind(),
+                        std::slice::from_ref(repository),
+                        None,
+                    )?;
+                    wanted.insert((host, repository.clone()), Asked::Named);
+                }
+            }
+        }
+        let repositories: Vec<_> = wanted.into_iter().collect();
+        let done = AtomicU64::new(0);
+        self.each(&repositories, |((host, name), asked)| {
+            self.repository(host, name, asked)?;
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            self.tell.step(Stage::Lists, done, repositories.len() as u64);
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Reads the tags of one repository, or looks for some of them only.
+    fn repository(&self, host: &str, name: &str, asked: &Asked) -> Result<(), StateError> {
+        let Some(repository) = self.journal().unlisted(host, name)? else {
+            return Ok(());
+        };
+        let what = format!("{host}/{name}");
+        let site = &self.sites[host];
+        let source = match self.source(host, name) {
+            Ok(source) => source,
+            Err(error) => return self.failed(&what, &error),
+        };
+        let is_named = match asked {
+            Asked::Images(references) => return self.images_of(&what, repository, &source, references),
+            Asked::Listed => false,
+            Asked::Named => true,
+        };
+        let contents = match site.driver.contents(name, &site.options) {
+            Ok(contents) => contents,
+            Err(error) => return self.failed(&what, &error),
+        };
+        let Contents {
+            tags,
+            untagged,
+            invalid,
+            failure,
+        } = contents;
+        if invalid > 0 {
+            let why = format!("{invalid} names that no image can be asked for by");
+            self.problem(&format!("tags of {what}"), "invalid-names", &why)?;
+        }
+        let names: Vec<String> = tags.iter().map(|tag| tag.name.clone()).collect();
+        let known: HashMap<String, Digest> = tags
+            .into_iter()
+            .filter_map(|tag| Some((tag.name, tag.digest?)))
+            .collect();
+        let is_whole = match failure {
+            None => true,
+            // Registries say so of a repository whose tags were all deleted. Its manifests may still be there.
+            Some(SourceError::NotFound { .. }) if names.is_empty() && !is_named => true,
+            Some(error) => {
+                self.failed(&what, &error)?;
+                false
+            }
+        };
+        let Some(vanished) = self.digests(&what, repository, &source, &names, known)? else {
+            return Ok(());
+        };
+        if !is_whole {
+            // What is listed is read; what is not listed is not taken for deleted.
+            let mut journal = self.journal();
+            let all = journal.live_tags(repository)?;
+            return journal.repository(repository, &all, &untagged);
+        }
+        let listed = names.into_iter().filter(|tag| !vanished.contains(tag)).collect();
+        self.journal().repository(repository, &listed, &untagged)?;
+        if self.sweep.recheck && !self.recheck(&what, repository, &source)? {
+            return Ok(());
+        }
+        self.journal().listed(repository)
+    }
+
+    /// Asks for the manifests that no tag leads to any more, and says whether the sweep goes on.
+    fn recheck(&self, what: &str, repository: i64, source: &RegistrySource) -> Result<bool, StateError> {
+        let mut asked = HashSet::new();
+        // With an index goes what it lists, which is then asked for itself.
+        for _ in 0..=self.sweep.limits.index_depth {
+            let mut past = self.journal().past(repository)?;
+            past.retain(|(manifest, _)| asked.insert(*manifest));
+            if past.is_empty() {
+                break;
+            }
+            for (manifest, digest) in past {
+                if self.is_over() {
+                    return Ok(false);
+                }
+                match source.digest_of(&digest) {
+                    Ok(_) => self.journal().still_there(repository, manifest, true)?,
+                    Err(SourceError::NotFound { .. }) => {
+                        self.journal().still_there(repository, manifest, false)?;
+                    }
+                    Err(error) => self.failed(&format!("{what}@{digest}"), &error)?,
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Asks what the wanted tags point at, and writes it down. Gives the tags that vanished meanwhile; nothing where the
+    /// sweep is over.
+    fn digests(
+        &self,
+        what: &str,
+        repository: i64,
+        source: &RegistrySource,
+        names: &[String],
+        known: HashMap<String, Digest>,
+    ) -> Result<Option<Vec<String>>, StateError> {
+        let seen = self.journal().tags_seen(repository)?;
+        let mut vanished = Vec::new();
+        let mut found: Vec<(String, Digest)> = Vec::new();
+        for tag in self.sweep.choice.wanted(names) {
+            if seen.contains(tag) {
+                continue;
+            }
+            if self.is_over() {
+                self.journal().tags(repository, &found)?;
+                return Ok(None);
+            }
+            let digest = match known.get(tag) {
+                Some(digest) => Ok(digest.clone()),
+                None => self.digest(source, what, tag),
+            };
+            match digest {
+                Ok(digest) => found.push((tag.clone(), digest)),
+                Err(SourceError::NotFound { .. }) => vanished.push(tag.clone()),
+                Err(error) => self.failed(&format!("{what}:{tag}"), &error)?,
+            }
+            if found.len() >= TAGS_A_WRITE {
+                self.journal().tags(repository, &found)?;
+                found.clear();
+            }
+        }
+        self.journal().tags(repository, &found)?;
+        Ok(Some(vanished))
+    }
+
+    /// What a tag points at: by HEAD, or by its manifest where the registry does not say.
+    fn digest(&self, source: &RegistrySource, what: &str, tag: &str) -> Result<Digest, SourceError> {
+        if let Some(digest) = source.digest_of(tag)? {
+            return Ok(digest);
+        }
+        let host = what.split('/').next().unwrap_or_default();
+        let name = format!("{what}:{tag}");
+        let reference = Reference::parse(&name).map_err(|error| SourceError::NoTarget {
+            what: format!("`{name}`"),
+            why: error.reason,
+        })?;
+        let options = &self.sites[host].options;
+        Ok(registry::open(&reference, options)?
+            .fetch_root(self.sweep.limits.manifest_bytes)?
+            .digest)
+    }
+
+    /// Enters single images of a repository.
+    fn images_of(
+        &self,
+        what: &str,
+        repository: i64,
+        source: &RegistrySource,
+        references: &BTreeSet<String>,
+    ) -> Result<(), StateError> {
+        let mut tags = Vec::new();
+        let mut untagged = Vec::new();
+        let mut is_whole = true;
+        for reference in references {
+            if self.is_over() {
+                return Ok(());
+            }
+            if let Ok(digest) = Digest::parse(reference) {
+                untagged.push(digest);
+                continue;
+            }
+            match self.digest(source, what, reference) {
+                Ok(digest) => tags.push((reference.clone(), digest)),
+                Err(error) => {
+                    is_whole = false;
+                    self.failed(&format!("{what}:{reference}"), &error)?;
+                }
+            }
+        }
+        let mut journal = self.journal();
+        journal.tags(repository, &tags)?;
+        // The other tags of the repository were not asked for: nothing is known of them.
+        let listed = journal.live_tags(repository)?;
+        journal.repository(repository, &listed, &untagged)?;
+        match is_whole {
+            true => journal.listed(repository),
+            false => Ok(()),
+        }
+    }
+
+    /// A repository as a source, kept for the next time.
+    fn source(&self, host: &str, name: &str) -> Result<Arc<RegistrySource>, SourceError> {
+        let site = &self.sites[host];
+        let mut sources = site.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(source) = sources.get(name) {
+            return Ok(Arc::clone(source));
+        }
+        let full = format!("{host}/{name}");
+        let reference = Reference::parse(&full).map_err(|error| SourceError::NoTarget {
+            what: format!("`{}`", crate::source::printable(&full)),
+            why: error.reason,
+        })?;
+        let source = Arc::new(registry::open(&reference, &site.options)?);
+        if sources.len() >= 256 {
+            sources.clear();
+        }
+        sources.insert(name.to_owned(), Arc::clone(&source));
+        Ok(source)
+    }
+
+    /// Reads manifests until no index leads to further ones.
+    fn manifests(&self) -> Result<(), SweepError> {
+        let failed: Mutex<HashSet<i64>> = Mutex::default();
+        let done = AtomicU64::new(0);
+        for _ in 0..=self.sweep.limits.index_depth {
+            self.journal().close_over_children()?;
+            let mut pending = self.journal().unread_manifests()?;
+            {
+                let failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                pending.retain(|manifest| {
+                    // A manifest of a registry that this sweep is not about is read by the sweep that is.
+                    !failed.contains(&manifest.id)
+                        && manifest
+                            .places
+                            .iter()
+                            .any(|(host, _)| self.sites.contains_key(host))
+                });
+            }
+            if pending.is_empty() || self.is_over() {
+                break;
+            }
+            let of = done.load(Ordering::Relaxed) + pending.len() as u64;
+            self.each(&pending, |manifest| {
+                if !self.manifest(manifest)? {
+                    failed
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(manifest.id);
+                }
+                let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                self.tell.step(Stage::Manifests, done, of);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Reads one manifest, and says whether that is settled.
+    fn manifest(&self, pending: &Pending) -> Result<bool, StateError> {
+        let platform = self.journal().platform(pending.id)?;
+        if let (PlatformSelector::Only(_), Some(platform)) = (&self.sweep.choice.platforms, &platform) {
+            let platform: Option<Platform> = platform.parse().ok();
+            if !self.sweep.choice.platforms.wants(platform.as_ref()) {
+                return Ok(false);
+            }
+        }
+        let mut last = None;
+        for (host, name) in &pending.places {
+            if !self.sites.contains_key(host) {
+                continue;
+            }
+            match self.read_manifest(host, name, pending) {
+                Ok(read) => {
+                    self.journal().manifest(&read)?;
+                    return Ok(true);
+                }
+                Err(error) => last = Some((format!("{host}/{name}@{}", pending.digest), error)),
+            }
+            if self.is_over() {
+                return Ok(false);
+            }
+        }
+        if let Some((what, error)) = last {
+            self.failed(&what, &error)?;
+        }
+        Ok(false)
+    }
+
+    fn read_manifest(
+        &self,
+        host: &str,
+        name: &str,
+        pending: &Pending,
+    ) -> Result<ReadManifest<'static>, SourceError> {
+        let source = self.source(host, name)?;
+        let malformed = |why: String| SourceError::Malformed {
+            what: format!("manifest `{}`", pending.digest),
+            why,
+        };
+        let digest = Digest::parse(&pending.digest).map_err(|error| malformed(error.to_string()))?;
+        let descriptor = Descriptor::new("", digest.clone(), 0);
+        let bytes = source.manifest(&descriptor, self.sweep.limits.manifest_bytes)?;
+        let mut hasher = oci::Hasher::new(digest.algorithm().unwrap_or(Algorithm::Sha256));
+        hasher.update(&bytes);
+        let actual = hasher.finish();
+        if actual != digest {
+            return Err(SourceError::DigestMismatch {
+                expected: digest.to_string(),
+                actual: actual.to_string(),
+                read: bytes.len() as u64,
+            });
+        }
+        let parsed = Document::parse(&bytes, None).map_err(|error| malformed(error.to_string()))?;
+        let mut children = Vec::new();
+        if let Some(index) = parsed.value.index() {
+            let of = |descriptor: &Descriptor| {
+                let platform = descriptor
+                    .platform
+                    .as_ref()
+                    .filter(|platform| !platform.is_unknown());
+                (descriptor.digest.to_string(), platform.map(ToString::to_string))
+            };
+            children = index.manifests.iter().map(of).collect();
+        }
+        let is_index = parsed.value.manifest().is_none();
+        let (image, problems) = match is_index {
+            true => (index_of(&digest, &bytes), Vec::new()),
+            false => {
+                let walk = Walk {
+                    documents: &*source,
+                    platforms: &PlatformSelector::All,
+                    limits: &self.sweep.limits,
+                };
+                let root = walk::Root::Document {
+                    bytes,
+                    media_type: None,
+                    digest: Some(digest.clone()),
+                };
+                let resolved = walk::resolve_root(&walk, root, &[])?;
+                let image = resolved.images.into_iter().next();
+                (
+                    image.ok_or_else(|| malformed("it holds no image".to_owned()))?,
+                    resolved.problems,
+                )
+            }
+        };
+        // What is lost by a problem that passes is read again in the next sweep.
+        let record = self.sweep.scan.image_record(&image, problems);
+        let kind = match (is_index, &image.artifact_type) {
+            (true, _) => "index",
+            (false, Some(_)) => "artifact",
+            (false, None) => "image",
+        };
+        let runs: HashMap<usize, bool> = image
+            .layers
+            .iter()
+            .filter_map(|layer| {
+                let by = layer.history.as_ref()?.created_by.as_deref()?;
+                Some((
+                    layer.ordinal - 1,
+                    by.starts_with("RUN") || !by.contains("#(nop)") && by.starts_with("/bin/sh"),
+                ))
+            })
+            .collect();
+        let layers = record.layers.iter().enumerate().map(|(index, layer)| {
+            let runs = runs.get(&index).copied().unwrap_or_default();
+            (
+                layer.digest.to_string(),
+                layer.size,
+                layer.media_type.clone(),
+                runs,
+            )
+        });
+        let packed = record
+            .to_bytes(self.sweep.scan.rules().hash())
+            .map_err(|error| malformed(error.to_string()))?;
+        Ok(ReadManifest {
+            id: pending.id,
+            kind,
+            platform: record.platform(),
+            created: None,
+            labels: record.labels.clone(),
+            children,
+            layers: layers.collect(),
+            complete: record.is_complete(),
+            record: packed,
+        })
+    }
+
+    /// Reads the layers that were not read with these rules.
+    fn layers(&self) -> Result<(), SweepError> {
+        let layers = self.journal().unread_layers()?;
+        if layers.is_empty() || self.is_over() {
+            return Ok(());
+        }
+        let done = AtomicU64::new(0);
+        self.sweep.scan.with_reader(|read| {
+            self.each(&layers, |layer| {
+                if let Some(outcome) = self.layer(layer, read)? {
+                    self.journal().outcome(&outcome)?;
+                    let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                    self.tell.step(Stage::Layers, done, layers.len() as u64);
+                }
+                Ok(())
+            })
+        })??;
+        Ok(())
+    }
+
+    /// Reads one layer from wherever it can be had; nothing where the sweep is over before.
+    fn layer(&self, layer: &Layer, read: &ReadLayer<'_>) -> Result<Option<Outcome>, StateError> {
+        let places = self.journal().places(layer.blob)?;
+        let mut failure = ("not-found".to_owned(), "no repository has it any more".to_owned());
+        let Ok(digest) = Digest::parse(&layer.digest) else {
+            return Ok(Some(lost(layer, "malformed", "its name is no digest")));
+        };
+        for (host, name) in places.iter().filter(|(host, _)| self.sites.contains_key(host)) {
+            let record = self.source(host, name).and_then(|source| {
+                let descriptor = Descriptor::new(&layer.media_type, digest.clone(), layer.size);
+                let mut blob = source.blob(&BlobKey::Digest(digest.clone()), Some(&descriptor))?;
+                let claims = Claims {
+                    digest: digest.algorithm().unwrap_or(Algorithm::Sha256),
+                    diff_id: None,
+                    size: Some(layer.size),
+                };
+                // A panic in one layer must not end a sweep of days.
+                let reading = std::panic::AssertUnwindSafe(|| read(&mut *blob, claims, &Told(self.tell)));
+                std::panic::catch_unwind(reading).map_err(|_| SourceError::Malformed {
+                    what: format!("layer `{digest}`"),
+                    why: "an internal error ended its search".to_owned(),
+                })
+            });
+            if self.is_over() {
+                return Ok(None);
+            }
+            match record {
+                Ok(record) => match self.judged(layer, &digest, &record) {
+                    Ok(outcome) => {
+                        self.layers.fetch_add(1, Ordering::Relaxed);
+                        self.stored_bytes
+                            .fetch_add(record.stored_bytes, Ordering::Relaxed);
+                        return Ok(Some(outcome));
+                    }
+                    Err(why) => failure = why,
+                },
+                Err(error) => failure = (error.reason().to_owned(), error.with_causes()),
+            }
+        }
+        let (reason, why) = failure;
+        self.problem(&format!("layer {}", layer.digest), &reason, &why)?;
+        Ok(Some(lost(layer, &reason, &why)))
+    }
+
+    /// What a record is worth. *Errors*: where the blob did not come as it is.
+    fn judged(
+        &self,
+        layer: &Layer,
+        digest: &Digest,
+        record: &LayerRecord,
+    ) -> Result<Outcome, (String, String)> {
+        let skip = record
+            .skips
+            .iter()
+            .find(|skip| skip.severeness == Severeness::Incomplete);
+        if digest.algorithm().is_some() && record.digest != *digest {
+            let passing = skip.filter(|_| !record.complete);
+            return Err(match passing {
+                Some(skip) => (skip.reason.to_owned(), skip.detail.clone()),
+                None => (
+                    "digest-mismatch".to_owned(),
+                    format!(
+                        "expected `{digest}`, read `{}` after {} bytes",
+                        record.digest, record.stored_bytes
+                    ),
+                ),
+            });
+        }
+        let packed = record
+            .to_bytes(self.sweep.scan.rules().hash())
+            .map_err(|error| ("internal".to_owned(), error.to_string()))?;
+        Ok(Outcome {
+            blob: layer.blob,
+            state: if skip.is_none() && record.complete {
+                "done"
+            } else {
+                "partial"
+            },
+            bytes_in: record.stored_bytes,
+            bytes_out: record.decoded_bytes,
+            entries: record.framing.entries,
+            reason: skip.map(|skip| skip.reason.to_owned()),
+            why: skip.map(|skip| skip.detail.clone()),
+            record: Some(packed),
+        })
+    }
+
+    /// Puts together the findings of every image whose layers were read since the last time.
+    fn images(&self) -> Result<(), SweepError> {
+        if self.is_over() {
+            return Ok(());
+        }
+        let todo = self.journal().unassembled()?;
+        let mut records = Records::default();
+        for (number, manifest) in todo.iter().enumerate() {
+            if self.is_over() {
+                break;
+            }
+            let parts = self.journal().parts(*manifest)?;
+            let rules = self.sweep.scan.rules().hash().to_owned();
+            let load = |blob| self.journal().record(blob);
+            let stored = records.stored(
+                &parts,
+                String::new(),
+                String::new(),
+                &rules,
+                &self.sweep.sealer,
+                load,
+            )?;
+            let mut report = self.sweep.scan.assemble(vec![stored]);
+            report.conceal();
+            self.journal().assembled(*manifest, &report)?;
+            self.tell
+                .step(Stage::Images, number as u64 + 1, todo.len() as u64);
+        }
+        Ok(())
+    }
+}
+
+/// Records of layers, kept for the next image that has them.
+#[derive(Default)]
+pub(super) struct Records(HashMap<i64, Arc<LayerRecord>>);
+
+impl Records {
+    /// An image with what was read of its layers.
+    pub(super) fn stored(
+        &mut self,
+        parts: &Unassembled,
+        repository: String,
+        name: String,
+        rules: &str,
+        sealer: &Sealer,
+        load: impl Fn(i64) -> Result<Option<Vec<u8>>, StateError>,
+    ) -> Result<StoredImage, StateError> {
+        let image = ImageRecord::from_bytes(&parts.record, rules, sealer);
+        let mut layers = HashMap::new();
+        let mut unread = HashMap::new();
+        for layer in &parts.layers {
+            let Ok(digest) = Digest::parse(&layer.digest) else {
+                continue;
+            };
+            if let Some(why) = &layer.failure {
+                unread.insert(digest, why.clone());
+                continue;
+            }
+            if self.0.len() > RECORDS_AT_HAND {
+                self.0.clear();
+            }
+            let record = match self.0.get(&layer.blob) {
+                Some(record) => Some(Arc::clone(record)),
+                None => load(layer.blob)?
+                    .and_then(|bytes| LayerRecord::from_bytes(&bytes, rules, sealer).ok())
+                    .map(Arc::new),
+            };
+            match record {
+                Some(record) => {
+                    self.0.insert(layer.blob, Arc::clone(&record));
+                    layers.insert(digest, record);
+                }
+                None => {
+                    unread.insert(digest, "its record in the state is damaged".to_owned());
+                }
+            }
+        }
+        let image = match image {
+            Ok(image) => image,
+            // Nothing is known of it but that something was.
+            Err(error) => ImageRecord::damaged(error.to_string()),
+        };
+        Ok(StoredImage {
+            repository,
+            name,
+            image: Arc::new(image),
+            layers,
+            unread,
+        })
+    }
+}
+
+fn lost(layer: &Layer, reason: &str, why: &str) -> Outcome {
+    Outcome {
+        blob: layer.blob,
+        state: "failed",
+        bytes_in: 0,
+        bytes_out: 0,
+        entries: 0,
+        reason: Some(reason.to_owned()),
+        why: Some(why.to_owned()),
+        record: None,
+    }
+}
+
+/// The texts of an index, as an image without layers.
+fn index_of(digest: &Digest, bytes: &[u8]) -> Image {
+    Image {
+        names: Vec::new(),
+        platform: None,
+        manifest: Some(digest.clone()),
+        image_id: None,
+        artifact_type: None,
+        config: ImageConfig::default(),
+        fields: oci::fields("index", bytes),
+        layers: Vec::new(),
+        attestations: Vec::new(),
+    }
+}
+
+/// Hands on how much was read.
+struct Told<'t>(&'t dyn Tell);
+
+impl Progress for Told<'_> {
+    fn stored(&self, bytes: u64) {
+        self.0.stored(bytes);
+    }
+    fn decoded(&self, bytes: u64) {
+        self.0.decoded(bytes);
+    }
+}
