@@ -79,7 +79,7 @@ fn show(rules: &RuleSet, id: &str) -> anyhow::Result<String> {
         row("formerly", &former.0);
     }
     for glob in &rule.paths {
-        row("path", glob.glob().glob());
+        row("path", glob.glob());
     }
     for line in part(&rule.anchor) {
         row(&line.0, &line.1);

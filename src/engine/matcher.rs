@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use globset::GlobMatcher;
 use regex_automata::meta::{Cache, Regex};
 use regex_automata::util::captures::Captures;
 use regex_automata::{Anchored, Input, PatternID, PatternSet};
@@ -68,6 +69,8 @@ struct Target {
 }
 
 struct RuleSearch {
+    /// The globs of the paths it is limited to, compiled when first needed.
+    paths: OnceLock<Vec<GlobMatcher>>,
     anchor: Search,
     /// Next to an anchor.
     parts: Vec<Search>,
@@ -150,6 +153,7 @@ impl Matcher {
             }
             filters.push(rule.filter.as_deref().map(Filter::new));
             searches.push(RuleSearch {
+                paths: OnceLock::new(),
                 anchor: search(),
                 parts: rule.parts.iter().map(|_| search()).collect(),
                 alone: rule
@@ -698,10 +702,11 @@ impl Attempt<'_, '_> {
     fn by_path(&mut self, path: &[u8]) {
         let matcher = self.matcher;
         let rule = &matcher.rules.rules()[self.target.rule];
-        let search = &matcher.searches[self.target.rule].anchor;
-        if !matches!(rule.anchor.pattern, Pattern::Regex { .. }) || !lies_in(rule, path) {
+        let searches = &matcher.searches[self.target.rule];
+        if !matches!(rule.anchor.pattern, Pattern::Regex { .. }) || !searches.is_limited_to(rule, path) {
             return;
         }
+        let search = &searches.anchor;
         let compiled = search.compiled(&rule.anchor.pattern);
         let mut from = 0;
         while let Some(found) = self.next(search, compiled, from..self.region.bytes.len(), Anchored::No) {
@@ -801,7 +806,8 @@ impl Attempt<'_, '_> {
             return;
         };
         if !rule.paths.is_empty() {
-            if !lies_in(rule, self.regions.path(self.region.number)) {
+            let search = &self.matcher.searches[self.target.rule];
+            if !search.is_limited_to(rule, self.regions.path(self.region.number)) {
                 return;
             }
             evidence.push(Evidence::Path);
@@ -971,6 +977,18 @@ impl Region<'_> {
     }
 }
 
+impl RuleSearch {
+    /// Whether a file's path, with or without a leading slash, matches one of the rule's globs.
+    fn is_limited_to(&self, rule: &Rule, path: &[u8]) -> bool {
+        let path = path.strip_prefix(b"/").unwrap_or(path);
+        let path = globset::Candidate::from_bytes(path);
+        let globs = self
+            .paths
+            .get_or_init(|| rule.paths.iter().map(globset::Glob::compile_matcher).collect());
+        globs.iter().any(|glob| glob.is_match_candidate(&path))
+    }
+}
+
 impl Search {
     fn compiled(&self, pattern: &Pattern) -> &Compiled {
         self.compiled.get_or_init(|| {
@@ -1077,10 +1095,3 @@ fn is_encoded_text(text: &[u8]) -> bool {
 
 /// Bytes of a file that a rule which only a path leads to reads.
 const WHOLE_FILE: u64 = 4096;
-
-/// Whether a file's path, with or without a leading slash, matches one of the rule's globs.
-fn lies_in(rule: &Rule, path: &[u8]) -> bool {
-    let path = path.strip_prefix(b"/").unwrap_or(path);
-    let path = globset::Candidate::from_bytes(path);
-    rule.paths.iter().any(|glob| glob.is_match_candidate(&path))
-}

@@ -1,15 +1,17 @@
 //! Bodies that are needed whole: databases of packages, which are read, and files that hold a candidate, which are
-//! hashed. Most lie in one window; the few that span windows are put together from their pieces, up to a limit. Keeps
-//! no body.
+//! hashed. Most lie in one window; of the few that span windows the windows are kept until the last one, up to a limit.
+//! Keeps no body longer, and copies none that nobody asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
 
 use crate::limits::Limits;
 use crate::tar::RegionKind;
 
 use super::Carrier;
 use super::owner::{ContentDigest, Database, Ownership};
-use super::window::{Cut, Span};
+use super::window::{Buffer, Cut, Span};
 
 /// What the bodies of a layer, or of one window, gave.
 #[derive(Default)]
@@ -24,7 +26,7 @@ pub(super) struct Bodies {
     open: Option<Piece>,
 }
 
-/// The part of a body that one window owns.
+/// The part of a body that one window owns, or several that follow each other.
 struct Piece {
     entry: u32,
     /// Where the body ends in the stream.
@@ -35,7 +37,18 @@ struct Piece {
     is_first: bool,
     /// The path, of a database.
     database: Option<Vec<u8>>,
-    bytes: Vec<u8>,
+    parts: Vec<(Arc<Buffer>, Range<usize>)>,
+}
+
+impl Piece {
+    fn bytes(&self) -> Vec<u8> {
+        let parts: Vec<&[u8]> = self
+            .parts
+            .iter()
+            .map(|(buffer, part)| &buffer.bytes()[part.clone()])
+            .collect();
+        parts.concat()
+    }
 }
 
 impl Bodies {
@@ -77,7 +90,8 @@ impl Bodies {
             return;
         }
         let start = cut.buffer.start();
-        let bytes = &cut.buffer.bytes()[(from - start) as usize..(to - start) as usize];
+        let part = (from - start) as usize..(to - start) as usize;
+        let bytes = &cut.buffer.bytes()[part.clone()];
         if from == span.span.start && to == span.span.end {
             if is_database {
                 self.ownership.read(path, bytes, limits.package_claims);
@@ -94,7 +108,7 @@ impl Bodies {
             to,
             is_first: from == span.span.start,
             database: is_database.then(|| path.to_vec()),
-            bytes: bytes.to_vec(),
+            parts: vec![(Arc::clone(&cut.buffer), part)],
         });
     }
 
@@ -106,7 +120,7 @@ impl Bodies {
         for piece in next.pieces {
             let open = match self.open.take() {
                 Some(mut open) if open.entry == piece.entry && open.to == piece.from => {
-                    open.bytes.extend_from_slice(&piece.bytes);
+                    open.parts.extend(piece.parts);
                     open.to = piece.to;
                     open
                 }
@@ -119,10 +133,10 @@ impl Bodies {
                 continue;
             }
             if let Some(path) = &open.database {
-                self.ownership.read(path, &open.bytes, limits.package_claims);
+                self.ownership.read(path, &open.bytes(), limits.package_claims);
             }
             if wanted.contains(&open.entry) {
-                self.contents.insert(open.entry, ContentDigest::of(&open.bytes));
+                self.contents.insert(open.entry, ContentDigest::of(&open.bytes()));
             }
         }
     }

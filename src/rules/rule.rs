@@ -38,7 +38,7 @@ pub struct Rule {
     /// The other halves of a credential that has several.
     pub parts: Vec<Part>,
     /// Paths the rule is limited to, as globs; empty for any.
-    pub paths: Vec<globset::GlobMatcher>,
+    pub paths: Vec<globset::Glob>,
     /// What only rules in the format of Gitleaks have.
     pub filter: Option<Box<Filter>>,
     /// How to revoke one.

@@ -233,6 +233,13 @@ mod tests {
         );
     }
 
+    #[test]
+    fn members_of_both_alphabets_are_where_runs_look_for_them() {
+        for byte in (0..=u8::MAX).filter(|byte| !(b'+'..=127).contains(byte)) {
+            assert!(!is_member(byte) && !hex::is_digit(byte), "{byte}");
+        }
+    }
+
     fn decoded(text: &[u8], is_cut: bool) -> Vec<Decoded> {
         let mut out = Vec::new();
         find(text, is_cut, &mut Allowance::new(1 << 20), &mut out);

@@ -46,6 +46,27 @@ const KINDS: [Kind; 3] = [
     },
 ];
 
+/// By byte and kind: whether it may stand behind the sign of an escape. In programs and in binary files most signs are
+/// none.
+static LEADS: [[bool; 3]; 256] = {
+    let mut leads = [[false; 3]; 256];
+    let mut byte = 0_u8;
+    loop {
+        leads[byte as usize] = [
+            matches!(
+                byte,
+                b'n' | b'r' | b't' | b'"' | b'\'' | b'/' | b'\\' | b'x' | b'U' | b'u' | b'0'..=b'3'
+            ),
+            matches!(byte, b'#' | b'a' | b'g' | b'l' | b'q'),
+            byte.is_ascii_hexdigit(),
+        ];
+        if byte == u8::MAX {
+            break leads;
+        }
+        byte += 1;
+    }
+};
+
 /// Adds what stands around escapes, with all escapes of that kind decoded.
 pub(super) fn find(bytes: &[u8], allowance: &mut Allowance, out: &mut Vec<Decoded>) {
     // The first and the last escape of each kind that belong together, and where the kind's last one ended.
@@ -57,10 +78,14 @@ pub(super) fn find(bytes: &[u8], allowance: &mut Allowance, out: &mut Vec<Decode
             b'&' => 1,
             _ => 2,
         };
-        let kind = &KINDS[number];
-        if at < read_to[number] {
+        if at < read_to[number]
+            || !bytes
+                .get(at + 1)
+                .is_some_and(|&next| LEADS[usize::from(next)][number])
+        {
             continue;
         }
+        let kind = &KINDS[number];
         let Some((length, character)) = (kind.read)(&bytes[at..]) else {
             continue;
         };

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::runs::{self, Runs};
 use super::{Allowance, Decoded, Encoding, Places, is_worth};
 
-fn is_digit(byte: u8) -> bool {
+pub(super) fn is_digit(byte: u8) -> bool {
     (byte | 0x20).wrapping_sub(b'a') < 6 || byte.wrapping_sub(b'0') < 10
 }
 

@@ -17,8 +17,7 @@ pub(super) fn find(bytes: &[u8], allowance: &mut Allowance, out: &mut Vec<Decode
     let mut from = 0;
     for (number, eight) in bytes.as_chunks::<8>().0.iter().enumerate() {
         let word = u64::from_le_bytes(*eight);
-        // Every other byte zero, and the others not all.
-        if (word & EVEN == 0) == (word & !EVEN == 0) {
+        if !are_units(word) && !are_units(word.rotate_right(8)) {
             continue;
         }
         let first = number * 8 + usize::from(word & EVEN == 0);
@@ -55,6 +54,13 @@ pub(super) fn find(bytes: &[u8], allowance: &mut Allowance, out: &mut Vec<Decode
             places,
         });
     }
+}
+
+/// Whether each of four units is one byte from 9 to 127. Numbers in files of programs have zero bytes too, but seldom
+/// nothing beside them.
+fn are_units(word: u64) -> bool {
+    // Below nine, the subtraction borrows.
+    (word | word.wrapping_sub(0x0009_0009_0009_0009)) & 0xff80_ff80_ff80_ff80 == 0
 }
 
 fn is_text(byte: u8) -> bool {
