@@ -474,7 +474,7 @@ fn what_a_later_layer_deletes_is_surer_where_somebody_put_it() {
 fn a_layer_of_several_repositories_is_less_sure_unless_proven_and_never_hidden() {
     let report = |text: &str, other: &str| {
         let base = |name: &str| {
-            let base = file("etc/settings", text.to_owned());
+            let base = file("etc/settings", text);
             image().named(name).layer([base]).oci_archive()
         };
         let run = layersift(["scan", "a.tar", "b.tar", "--format", "json"])

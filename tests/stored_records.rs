@@ -61,7 +61,7 @@ fn planted(seed: u64, choices: &[u8]) -> Image {
                 .layer([file("srv/settings.py", format!("DB_PASSWORD = '{password}'\n"))])
                 .created_by(&format!("RUN echo DB_PASSWORD={password} > /srv/settings.py")),
             7 => image.layer([file(
-                &format!("srv/{token}/x"),
+                format!("srv/{token}/x"),
                 format!("AWS_SECRET_ACCESS_KEY={key}"),
             )]),
             _ => image.history(&format!(

@@ -407,7 +407,7 @@ fn write_report(args: &SweepReportArgs, output: &OutputArgs, messages: &Messages
             text::escape(args.format.as_bytes())
         ),
     }
-    Ok(exit(&state)?)
+    exit(&state)
 }
 
 fn write_sarif(

@@ -19,10 +19,6 @@ const LONGEST: usize = 64;
 pub const UNKNOWN: &str = "unknown";
 
 /// For `serialize_with`.
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands fields over by reference"
-)]
 pub fn serialize<S: Serializer>(name: &Name, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(name)
 }

@@ -51,7 +51,7 @@ fn dockerfile(bytes: &[u8]) {
     for (number, step) in history.lines().take(12).enumerate() {
         app = match number % 2 {
             0 => app
-                .layer([file(&format!("file-{number}"), "text\n")])
+                .layer([file(format!("file-{number}"), "text\n")])
                 .created_by(step),
             _ => app.history(step),
         };
