@@ -138,7 +138,8 @@ fn name(region: &[u8], word: &Range<usize>) -> Option<Range<usize>> {
     }
     let mut start = word.start - taken;
     // `\nDB_PASSWORD=`: the letter of an escape is no part of the name.
-    let is_escaped = start > 0 && region[start - 1] == b'\\' && matches!(region[start], b'n' | b'r' | b't');
+    let is_escaped =
+        start > 0 && region[start - 1] == b'\\' && matches!(region.get(start), Some(b'n' | b'r' | b't'));
     start += usize::from(is_escaped && start < word.start);
     while start < word.start && matches!(region[start], b'-' | b'.') {
         start += 1;
@@ -421,7 +422,9 @@ fn unquoted(cursor: &Cursor<'_>, joined: Joined, name: &Range<usize>) -> Option<
     let text = &cursor.rest()[..cursor.rest().len().min(LONGEST)];
     let ends = |byte: u8| !(b'!'..=b'~').contains(&byte) || is_quote(byte) || matches!(byte, b'<' | b'\\');
     let length = text.iter().position(|&byte| ends(byte)).unwrap_or(text.len());
-    if length == LONGEST {
+    // `x-access-token:abc` is a user and a password.
+    let is_login = cursor.at.checked_sub(1).map(|at| cursor.region[at]) == Some(b':');
+    if length == LONGEST || is_login {
         return None;
     }
     if joined == Joined::Space {
@@ -723,6 +726,7 @@ mod tests {
             "if password == \"hunter22\"",
             "password==\"hunter22\"",
             "password::new(x)",
+            "x-access-token-password:hunter22",
             "password = read(x)",
             "password = settings.db.password;",
             "password",
