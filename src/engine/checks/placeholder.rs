@@ -61,13 +61,14 @@ pub fn is_reference(value: &[u8]) -> bool {
         .iter()
         .any(|(open, close)| between(open, close).is_some_and(is_name))
         || value.starts_with(b"ENC[")
+        || value.starts_with(b"$(")
         || between(b"ENC(", b")").is_some()
         || value.starts_with(b"%env(")
         || tag.is_some_and(|(length, next)| length >= 3 && matches!(next, None | Some(b' ' | b'|' | b'/')))
 }
 
 /// Texts that only a reference holds.
-const REFERENCES: [&[u8]; 5] = [b"${", b"$(", b"{{", b"#{", b"<%"];
+const REFERENCES: [&[u8]; 4] = [b"${", b"{{", b"#{", b"<%"];
 
 /// A reference that some program replaces: shell, templates, format strings, angle brackets.
 fn is_template(value: &[u8], lower: &[u8]) -> bool {
@@ -173,7 +174,8 @@ const SHORT_WORDS: [&[u8]; 10] = [
 ];
 
 /// Texts that only templates and source code hold.
-const TEMPLATE_MARKS: [&[u8]; 10] = [
+const TEMPLATE_MARKS: [&[u8]; 11] = [
+    b"$(",
     b"}}",
     b"%(",
     b"{0}",
