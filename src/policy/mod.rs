@@ -1,7 +1,7 @@
 //! From a report to a verdict: which findings count, what was left out, and whether enough was read to judge.
 //! Does not know exit codes; `cli` gives each [`Outcome`] its number.
 //!
-//! A [`Policy`] filters what is shown. A [`Gate`] judges what is left: what the policy [`file`] or a [`baseline`] takes out, what
+//! A [`Policy`] filters what is shown. A [`Gate`] judges what is left: what the policy [`mod@file`] or a [`baseline`] takes out, what
 //! comes from a proven [`base`], what is new [`since`] an earlier image.
 
 pub mod base;
