@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha512};
 use crate::support::command::{Run, layersift};
 use crate::support::image::{Image, Packing, image, images, pack};
 use crate::support::packed::{gzip, zip_of};
+use crate::support::quine;
 use crate::support::scripted::{Repository, Server};
 use crate::support::secrets::secrets;
 use crate::support::tar::{directory, file, hard_link, member, symlink, whiteout};
@@ -445,6 +446,29 @@ fn gzip_in_gzip_without_end_is_told_and_the_rest_is_scanned() {
         Some("opaque")
     );
     scan(&image, &["--strict"]).expect_code(5);
+}
+
+/// Each unpacks to itself, so there is always one more.
+#[test]
+fn archives_that_hold_themselves_end_at_a_depth_and_the_rest_is_scanned() {
+    for (name, quine) in [("r.gz", quine::gzip()), ("r.zip", quine::zip())] {
+        let mut unpacked = Vec::new();
+        match name {
+            "r.gz" => flate2::read::GzDecoder::new(&quine[..]).read_to_end(&mut unpacked),
+            _ => flate2::read::DeflateDecoder::new(&quine[35..]).read_to_end(&mut unpacked),
+        }
+        .expect("it unpacks");
+        assert_eq!(unpacked, quine, "{name}");
+
+        let image = image().layer([file(name, quine), file("token", token())]);
+        let report = scan(&image, &[]).expect_code(1).json();
+        assert_eq!(
+            skips(&report),
+            BTreeMap::from([("archive-depth".to_owned(), "opaque".to_owned())]),
+            "{name}"
+        );
+        scan(&image, &["--strict"]).expect_code(5);
+    }
 }
 
 /// Two entries of a zip archive whose compressed bytes are the same.

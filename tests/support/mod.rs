@@ -7,6 +7,7 @@ pub mod engine;
 pub mod http2;
 pub mod image;
 pub mod packed;
+pub mod quine;
 pub mod registry;
 pub mod scripted;
 pub mod secrets;
