@@ -55,7 +55,8 @@ pub fn around(
     let mut first = first.min(from);
     let line_start = memchr::memrchr(b'\n', &bytes[low..from]).map_or(low, |newline| low + newline + 1);
     // Far into a long line (minified code), what precedes the secret matters more than the line's beginning.
-    if from - line_start > width / 2 {
+    let is_cut = from - line_start > width / 2;
+    if is_cut {
         first = from - width / 2;
     }
     let mut last = to;
@@ -88,7 +89,10 @@ pub fn around(
     let mut line_delta = delta;
     let mut at = first;
     let mut push = |line: &mut Vec<u8>, delta: i64| {
-        let shown = escape(&mask_opaque_runs(std::mem::take(line).trim_ascii_end()));
+        let mut shown = escape(&mask_opaque_runs(std::mem::take(line).trim_ascii_end()));
+        if is_cut && lines.is_empty() {
+            shown.insert(0, '…');
+        }
         lines.push(ContextLine {
             delta,
             text: cut_to(shown, width),
@@ -246,7 +250,9 @@ mod tests {
     #[test]
     fn long_lines_are_cut_and_binary_text_shows_nothing() {
         let long = format!("{}KEY{}", "- ".repeat(400), " -".repeat(400));
-        assert_eq!(shown(&long, &["KEY"])[0].1.chars().count(), 41);
+        let line = &shown(&long, &["KEY"])[0].1;
+        assert_eq!(line.chars().count(), 41);
+        assert!(line.starts_with('…') && line.ends_with('…'), "{line}");
         assert_eq!(shown("a\u{1}KEY", &["KEY"]), lines(&[]));
     }
 }
