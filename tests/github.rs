@@ -403,3 +403,24 @@ fn a_scan_uploads_each_image_and_never_a_secret() {
     assert!(before.stdout.is_empty(), "told before the scan");
     scan(&["--wait", "0s"]).run().expect_code(2);
 }
+
+#[test]
+fn one_log_of_more_images_than_github_takes_is_told() {
+    let scan = |format: &str| {
+        let targets = vec!["image.tar"; 21];
+        layersift(["scan", "--format", format].iter().chain(&targets))
+            .file(
+                "image.tar",
+                image().named("app:1").layer([file("a", "b")]).docker_archive(),
+            )
+            .run()
+            .expect_code(0)
+            .stderr
+    };
+    let told = scan("sarif=all.sarif");
+    assert!(
+        told.contains("21 runs, and GitHub takes 20") && told.contains("sarif=DIR/"),
+        "{told}"
+    );
+    assert!(!scan("sarif=all/").contains("runs"));
+}

@@ -23,6 +23,7 @@ use crate::limits::Limits;
 use crate::oci::PlatformSelector;
 use crate::policy::{Policy, Verdict};
 use crate::report::sarif::{self, Standing};
+use crate::report::sink::Sink as _;
 use crate::report::{self, Format, Output, Settings};
 use crate::rules::{LoadError, Rule, RuleId, RuleSet};
 use crate::scan::{Scan, Target};
@@ -150,6 +151,10 @@ pub(super) fn execute(
     checkout::tell(&report, &known, &located, messages);
     if sinks.iter().any(|(format, _)| format.name == "sarif") && args.category.is_none() {
         tell_nameless(&report, messages);
+    }
+    let is_one_log = |(format, sink): &(&Format, Output)| format.name == "sarif" && !sink.is_divided();
+    if let Some(text) = sarif::too_many_runs(&report).filter(|_| sinks.iter().any(is_one_log)) {
+        messages.warning(format!("the sarif report: {text}"));
     }
     let tracked = (standing == Standing::File).then(|| checkout::tracked(&report));
     let has_sarif = uploader.is_some() || sinks.iter().any(|(format, _)| format.name == "sarif");

@@ -81,16 +81,22 @@ impl Reporter for Sarif<'_> {
             return Ok(());
         }
         let mut runs: Vec<Run> = runs.collect();
-        let count = runs.len();
-        if let Some(first) = runs.first_mut().filter(|_| count > MOST_RUNS) {
-            let text = format!(
-                "This log has {count} runs, and GitHub takes {MOST_RUNS}: write one log per image with --format \
-                 sarif=DIR/ instead."
-            );
+        if let (Some(first), Some(text)) = (runs.first_mut(), too_many_runs(report)) {
             notify(first, notification(ResultLevel::Warning, "too-many-runs", &text));
         }
         write_log(sink, "report.sarif", runs)
     }
+}
+
+/// What is wrong with one log of all images where GitHub takes no such log.
+pub fn too_many_runs(report: &Report) -> Option<String> {
+    let count = subjects(report, None).len();
+    (count > MOST_RUNS).then(|| {
+        format!(
+            "This log has {count} runs, and GitHub takes {MOST_RUNS}: write one log per image with --format \
+             sarif=DIR/ instead."
+        )
+    })
 }
 
 fn write_log(sink: &mut dyn Sink, name: &str, runs: Vec<Run>) -> io::Result<()> {
