@@ -182,6 +182,9 @@ pub struct KeyName {
     /// An expression for the words of the name and of what encloses it, in lower case: those of one name are joined
     /// by `_`, names by a dot.
     pub names: String,
+    /// Texts one of which every such name holds, when `_` and dots are left out of it; none where it may be any name
+    /// that ends in some word.
+    pub leads: Vec<Vec<u8>>,
     /// What the value looks like from its begin on.
     pub value: Pattern,
 }
