@@ -19,8 +19,10 @@ use super::assignment::{self, Assignment};
 use super::checks::{self, Verdict};
 use super::filter::Filter;
 use super::prefilter::{Hit, Prefilter};
-use super::{Candidate, Companion, File, Place, Regions, Window, context, entropy, extract};
-use crate::rules::{self, Boundary, Check, Confidence, Evidence, Literal, Part, Pattern, Rule, RuleSet};
+use super::{Candidate, Companion, File, Place, Regions, Window, context, entropy, extract, pattern};
+use crate::rules::{
+    self, Boundary, Check, Confidence, Evidence, Literal, Part, Pattern, Rule, RuleSet, SecretKind,
+};
 use crate::text;
 
 /// A compiled set of rules. Built once; shared by all threads.
@@ -546,7 +548,7 @@ fn is_literal(text: &[u8], literal: &Literal) -> bool {
 /// | `context`, `entropy`, `generic`, `path` | none: the rule demanded it and knows what it is worth |
 /// | `encrypted`, `expired` | then one step lower each |
 /// | a part that stands alone | then at most medium |
-/// | `sample`, `public-test-key`, `test-mode`, `unpaired` | then low |
+/// | `patterned`, `public-test-key`, `sample`, `test-mode`, `unpaired` | then low |
 pub(super) fn confidence(rule: Confidence, evidence: &[Evidence], is_lone_part: bool) -> Confidence {
     let has = |any: &[Evidence]| any.iter().any(|one| evidence.contains(one));
     let mut confidence = rule;
@@ -565,6 +567,7 @@ pub(super) fn confidence(rule: Confidence, evidence: &[Evidence], is_lone_part: 
         confidence = confidence.min(Confidence::Medium);
     }
     if has(&[
+        Evidence::Patterned,
         Evidence::Sample,
         Evidence::PublicTestKey,
         Evidence::TestMode,
@@ -814,6 +817,9 @@ impl Attempt<'_, '_> {
         }
         if rule.generic {
             evidence.push(Evidence::Generic);
+            if is_patterned(rule, &self.region.bytes[found.secret.clone()]) {
+                evidence.push(Evidence::Patterned);
+            }
         }
         if let Some(filter) = &self.matcher.filters[self.target.rule]
             && !filter.lets(self.region.bytes, found, self.regions.path(self.region.number))
@@ -1081,6 +1087,14 @@ fn verify(part: &Part, region: &[u8], found: &Found, sought: Sought) -> Option<V
         evidence.push(Evidence::Sample);
     }
     Some(evidence)
+}
+
+/// Whether a value that a generic rule found is more of a name or a sentence than a secret of the rule's kind.
+fn is_patterned(rule: &Rule, secret: &[u8]) -> bool {
+    match rule.kind {
+        SecretKind::Generated => pattern::is_patterned(secret),
+        SecretKind::Guessable => pattern::is_phrase(secret),
+    }
 }
 
 /// Whether a text is base64 of text, which is told of as what it decodes to.
