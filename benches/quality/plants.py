@@ -7,7 +7,9 @@ of source code would take this file for a leak.
 
 import base64
 import binascii
+import hashlib
 import json
+import os
 import random
 import string
 import struct
@@ -262,8 +264,20 @@ KINDS = [
     ("unknown-client-secret", "more", lambda m: [(m.word().upper() + "_CLIENT_SECRET", m.url(44))]),
     ("rsa-key", "more", lambda m: [("TLS_PRIVATE_KEY", pem(m, "rsa"))]),
     ("ec-key", "more", lambda m: [("SIGNING_KEY_PEM", pem(m, "ec"))]),
+    ("seed-phrase", "more", lambda m: [("WALLET_MNEMONIC", seed_phrase(m, 12))]),
     ("gcp-service-account", "core", lambda m: [("GOOGLE_CREDENTIALS", service_account(m))]),
 ]
+
+
+def seed_phrase(m, count, wrong=0):
+    """BIP-39: random bits and the first of their SHA-256, eleven for each word. `wrong` is laid over the last checksum bits."""
+    with open(os.path.join(os.path.dirname(__file__), "../../rules/bip39-english.txt")) as file:
+        words = file.read().split()
+    entropy = m.bytes(count // 3 * 4)
+    bits = "".join(f"{byte:08b}" for byte in entropy) + f"{hashlib.sha256(entropy).digest()[0]:08b}"[: count // 3]
+    numbers = [int(bits[at : at + 11], 2) for at in range(0, len(bits), 11)]
+    numbers[-1] ^= wrong
+    return " ".join(words[number] for number in numbers)
 
 
 def decoys(m):
@@ -298,6 +312,9 @@ def decoys(m):
     yield "public key", "app/pub.pem", "-----BEGIN PUBLIC KEY-----\n" + "\n".join([m.b64(48)] * 6) + "\n-----END PUBLIC KEY-----\n"
     yield "certificate", "app/ca.pem", "-----BEGIN CERTIFICATE-----\n" + "\n".join([m.b64(48) for _ in range(20)]) + "\n-----END CERTIFICATE-----\n"
     yield "public identifier", "app/firebase.js", f'const c = {{ measurementId: "G-{m.text(UPPER, 10)}", appId: "1:{m.text(DIGITS, 12)}:web:{m.hex(22)}", pk: "pk_{"live"}_{m.alnum(24)}" }};\n'
+    yield "seed phrase of no checksum", "app/wallet.env", f"WALLET_MNEMONIC=\"{seed_phrase(m, 12, wrong=1)}\"\n"
+    yield "names in code", "app/application.yaml", "acme:\n  apiToken: UserAccessTokenProvider1\n  clientSecret: frontend_Cookie_secret_value9\n  authKey: GetTokenFromRequestHeader2\n  session_secret: some-words-That-stand-for-1-secret\n"
+    yield "repeated", "app/.env", "ACME_API_TOKEN=abcABC123abcABC123abcABC123abcABC123\nACME_API_KEY=0123abcd0123abcd0123abcd0123abcd\n"
     yield "code", "app/auth.py", 'password = getpass.getpass("Password: ")\ntoken = request.headers.get("X-Auth-Token")\nsecret_key = os.environ["SECRET_KEY"]\napi_key = settings.API_KEY_FROM_VAULT\n'
     yield "code", "app/auth.js", 'const password = document.getElementById("password").value, apiKey = config.get("services.stripe.apiKey"), secret = process.env.CLIENT_SECRET_FOR_TESTS;\n'
     yield "code", "app/Auth.java", 'String password = credentials.getPasswordForUser(user);\nprivate static final String TOKEN_HEADER_NAME = "X-Auth-Token-Header-Name";\n@Value("${app.jwt.secret}") private String jwtSecret;\n'

@@ -11,7 +11,7 @@ use memchr::{memchr, memmem, memrchr};
 
 /// Words of which one stands in every name that is looked at, in lower case and without what joins two words. Each
 /// costs a look wherever it stands in a layer.
-const WORDS: [&str; 32] = [
+const WORDS: [&str; 35] = [
     "password",
     "passwd",
     "passphrase",
@@ -19,6 +19,9 @@ const WORDS: [&str; 32] = [
     "secret",
     "token",
     "credential",
+    "mnemonic",
+    "seed phrase",
+    "recovery phrase",
     "api key",
     "app key",
     "access key",

@@ -9,18 +9,21 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use aho_corasick::AhoCorasick;
 use globset::GlobMatcher;
 use regex_automata::meta::{Cache, Regex};
 use regex_automata::util::captures::Captures;
-use regex_automata::{Anchored, Input, PatternID, PatternSet};
+use regex_automata::{Anchored, Input, PatternID};
 use sha2::{Digest as _, Sha256};
 
 use super::assignment::{self, Assignment};
 use super::checks::{self, Verdict};
 use super::filter::Filter;
 use super::prefilter::{Hit, Prefilter};
-use super::{Candidate, Companion, File, Place, Regions, Window, context, entropy, extract};
-use crate::rules::{self, Boundary, Check, Confidence, Evidence, Literal, Part, Pattern, Rule, RuleSet};
+use super::{Candidate, Companion, File, Place, Regions, Window, context, entropy, extract, pattern};
+use crate::rules::{
+    self, Boundary, Check, Confidence, Evidence, Literal, Part, Pattern, Rule, RuleSet, SecretKind,
+};
 use crate::text;
 
 /// A compiled set of rules. Built once; shared by all threads.
@@ -76,16 +79,24 @@ struct RuleSearch {
     parts: Vec<Search>,
     /// Alone; `None` where that is no different.
     alone: Vec<Option<Search>>,
+    /// The name of a key.
+    name: Option<Search>,
     /// The value of a key whose name is known.
     value: Option<Search>,
 }
 
-/// The names of all keys in one expression, compiled when first needed.
+/// The rules that know what the key of their value is called.
+///
+/// Hundreds of expressions in one are walked state by state for each byte of a key; a text that must stand in the key
+/// leads to the one or two that may match.
+#[derive(Default)]
 struct Keys {
-    /// By pattern: its rule.
-    rules: Vec<usize>,
-    names: Vec<String>,
-    compiled: OnceLock<Regex>,
+    /// The rules that some text leads to, by text.
+    led: Vec<(Vec<u8>, usize)>,
+    /// The texts, compiled when first needed.
+    leads: OnceLock<AhoCorasick>,
+    /// The rules that any key may be one of.
+    others: Vec<usize>,
 }
 
 /// An expression that is compiled when first needed.
@@ -161,12 +172,13 @@ impl Matcher {
                     .iter()
                     .map(|part| part.alone.as_ref().map(|_| search()))
                     .collect(),
+                name: rule.anchor.key.as_ref().map(|_| search()),
                 value: rule.anchor.key.as_ref().map(|_| search()),
             });
         }
         let keys = Keys::of(&rules);
         let mut words = vec![false; literals.len()];
-        for text in assignment::words().filter(|_| !keys.rules.is_empty()) {
+        for text in assignment::words().filter(|_| !keys.is_empty()) {
             let literal = Literal {
                 text,
                 ignore_case: true,
@@ -271,7 +283,11 @@ impl Matcher {
                 .filter(|found| assigned != Some(region.start + found.name.start as u64));
             let Some(assignment) = assignment else { continue };
             assigned = Some(region.start + assignment.name.start as u64);
-            for rule in self.keys.matching(&assignment.key(region.bytes)) {
+            let key = assignment.key(region.bytes);
+            for rule in self.keys.leading_from(&key) {
+                if !self.is_called(rule, &key, scratch) {
+                    continue;
+                }
                 let mut attempt = Attempt {
                     matcher: self,
                     regions,
@@ -284,6 +300,17 @@ impl Matcher {
             }
         }
         scratch.hits = hits;
+    }
+
+    /// Whether a rule knows a key of this name.
+    fn is_called(&self, rule: usize, key: &[u8], scratch: &mut Scratch) -> bool {
+        let (Some(name), Some(search)) = (&self.rules.rules()[rule].anchor.key, &self.searches[rule].name)
+        else {
+            return false;
+        };
+        let compiled = search.compiled_from(&name.names);
+        let found = search.next(compiled, key, 0..key.len(), Anchored::No, &mut scratch.caches);
+        found.is_some()
     }
 
     /// Runs the rules that no literal leads to over each region, from where the window's own part of it begins.
@@ -546,7 +573,7 @@ fn is_literal(text: &[u8], literal: &Literal) -> bool {
 /// | `context`, `entropy`, `generic`, `path` | none: the rule demanded it and knows what it is worth |
 /// | `encrypted`, `expired` | then one step lower each |
 /// | a part that stands alone | then at most medium |
-/// | `sample`, `public-test-key`, `test-mode`, `unpaired` | then low |
+/// | `patterned`, `public-test-key`, `sample`, `test-mode`, `unpaired` | then low |
 pub(super) fn confidence(rule: Confidence, evidence: &[Evidence], is_lone_part: bool) -> Confidence {
     let has = |any: &[Evidence]| any.iter().any(|one| evidence.contains(one));
     let mut confidence = rule;
@@ -565,6 +592,7 @@ pub(super) fn confidence(rule: Confidence, evidence: &[Evidence], is_lone_part: 
         confidence = confidence.min(Confidence::Medium);
     }
     if has(&[
+        Evidence::Patterned,
         Evidence::Sample,
         Evidence::PublicTestKey,
         Evidence::TestMode,
@@ -814,6 +842,9 @@ impl Attempt<'_, '_> {
         }
         if rule.generic {
             evidence.push(Evidence::Generic);
+            if is_patterned(rule, &self.region.bytes[found.secret.clone()]) {
+                evidence.push(Evidence::Patterned);
+            }
         }
         if let Some(filter) = &self.matcher.filters[self.target.rule]
             && !filter.lets(self.region.bytes, found, self.regions.path(self.region.number))
@@ -944,30 +975,35 @@ impl Attempt<'_, '_> {
 
 impl Keys {
     fn of(rules: &RuleSet) -> Self {
-        let keys = rules.rules().iter().enumerate();
-        let (rules, names) = keys
-            .filter_map(|(number, rule)| Some((number, rule.anchor.key.as_ref()?.names.clone())))
-            .unzip();
-        Self {
-            rules,
-            names,
-            compiled: OnceLock::new(),
+        let mut keys = Self::default();
+        for (number, rule) in rules.rules().iter().enumerate() {
+            let Some(key) = &rule.anchor.key else { continue };
+            if key.leads.is_empty() {
+                keys.others.push(number);
+            }
+            keys.led
+                .extend(key.leads.iter().map(|lead| (lead.clone(), number)));
         }
+        keys
     }
 
-    /// The rules that know a key of this name.
-    fn matching(&self, key: &[u8]) -> impl Iterator<Item = usize> + use<'_> {
-        let regex = self.compiled.get_or_init(|| {
-            let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-            rules::compile_many(&names).expect("the loader parsed each of them")
+    fn is_empty(&self) -> bool {
+        self.led.is_empty() && self.others.is_empty()
+    }
+
+    /// The rules that may know a key of this name, in order.
+    fn leading_from(&self, key: &[u8]) -> Vec<usize> {
+        let leads = self.leads.get_or_init(|| {
+            let texts = self.led.iter().map(|(text, _)| text);
+            AhoCorasick::new(texts).expect("names of keys are far below the limit of states")
         });
-        let mut matched = PatternSet::new(regex.pattern_len());
-        regex.which_overlapping_matches(&Input::new(key), &mut matched);
-        let matched: Vec<usize> = matched
-            .iter()
-            .map(|pattern| self.rules[pattern.as_usize()])
-            .collect();
-        matched.into_iter()
+        let letters: Vec<u8> = key.iter().copied().filter(|byte| !b"_.".contains(byte)).collect();
+        let found = leads.find_overlapping_iter(&letters);
+        let led = found.map(|found| self.led[found.pattern().as_usize()].1);
+        let mut rules: Vec<usize> = led.chain(self.others.iter().copied()).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        rules
     }
 }
 
@@ -991,10 +1027,14 @@ impl RuleSearch {
 
 impl Search {
     fn compiled(&self, pattern: &Pattern) -> &Compiled {
+        let Pattern::Regex { source, .. } = pattern else {
+            unreachable!("only expressions are searched for");
+        };
+        self.compiled_from(source)
+    }
+
+    fn compiled_from(&self, source: &str) -> &Compiled {
         self.compiled.get_or_init(|| {
-            let Pattern::Regex { source, .. } = pattern else {
-                unreachable!("only expressions are searched for");
-            };
             let regex = rules::compile(source).expect("the loader compiled it, or the tests did");
             let secret = regex.group_info().to_index(PatternID::ZERO, "secret");
             Compiled { regex, secret }
@@ -1083,6 +1123,14 @@ fn verify(part: &Part, region: &[u8], found: &Found, sought: Sought) -> Option<V
     Some(evidence)
 }
 
+/// Whether a value that a generic rule found is more of a name or a sentence than a secret of the rule's kind.
+fn is_patterned(rule: &Rule, secret: &[u8]) -> bool {
+    match rule.kind {
+        SecretKind::Generated => pattern::is_patterned(secret),
+        SecretKind::Guessable => pattern::is_phrase(secret),
+    }
+}
+
 /// Whether a text is base64 of text, which is told of as what it decodes to.
 fn is_encoded_text(text: &[u8]) -> bool {
     checks::decode_base64(text).is_some_and(|decoded| {
@@ -1095,3 +1143,39 @@ fn is_encoded_text(text: &[u8]) -> bool {
 
 /// Bytes of a file that a rule which only a path leads to reads.
 const WHOLE_FILE: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_that_knows_a_key_is_led_to() {
+        let matcher = Matcher::new(Arc::new(RuleSet::builtin()));
+        let names: Vec<(usize, Regex)> = (0..)
+            .zip(matcher.rules.rules())
+            .filter_map(|(number, rule)| {
+                let names = &rule.anchor.key.as_ref()?.names;
+                Some((number, rules::compile(names).unwrap()))
+            })
+            .collect();
+        let mut known = 0;
+        for (lead, _) in matcher.keys.led.iter().step_by(7) {
+            let lead = String::from_utf8(lead.clone()).unwrap();
+            let (first, last) = lead.split_at(lead.len() / 2);
+            for key in [
+                lead.clone(),
+                format!("{lead}_api_key"),
+                format!("my_{first}_{last}.x_token_2"),
+                format!("{first}.{last}_client_secret"),
+            ] {
+                let led = matcher.keys.leading_from(key.as_bytes());
+                let knowing = names.iter().filter(|(_, regex)| regex.is_match(&key));
+                for (number, _) in knowing {
+                    known += 1;
+                    assert!(led.contains(number), "{key}");
+                }
+            }
+        }
+        assert!(known > 100);
+    }
+}

@@ -8,6 +8,7 @@ mod entropy;
 mod extract;
 mod filter;
 mod matcher;
+mod pattern;
 mod prefilter;
 #[cfg(test)]
 mod tests;

@@ -274,7 +274,7 @@ fn is_test_file(name: &[u8]) -> bool {
     !rest.is_empty() && (is_test(first) || is_test(last) || is_spec) || name.starts_with(b"conftest.")
 }
 
-const DATABASES: [&[u8]; 11] = [
+const DATABASES: [&[u8]; 13] = [
     b".dist-info/record",
     b".egg-info/installed-files.txt",
     b".egg-info/sources.txt",
@@ -282,8 +282,10 @@ const DATABASES: [&[u8]; 11] = [
     b"lib/apk/db/scripts.tar",
     b"lib/dpkg/available",
     b"lib/dpkg/status",
+    b"lib/rpm/packages",
     b"lib/rpm/packages.db",
     b"lib/rpm/rpmdb.sqlite",
+    b"lib/sysimage/rpm/packages",
     b"lib/sysimage/rpm/packages.db",
     b"lib/sysimage/rpm/rpmdb.sqlite",
 ];

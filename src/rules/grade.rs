@@ -68,6 +68,9 @@ pub enum Evidence {
     Paired,
     /// Its inner structure was decoded.
     Parsed,
+    /// It reads like words, or repeats itself, more than a random value of its length and alphabet would. Only of generic
+    /// rules.
+    Patterned,
     /// The file's path is one where such credentials live.
     Path,
     /// A private key whose public key is known to belong to a published test key.
@@ -110,7 +113,7 @@ lowercase_display! {
     Evidence {
         Checksum => "checksum", Context => "context", DefaultPassword => "default-password", Deleted => "deleted",
         Entropy => "entropy", Encrypted => "encrypted",
-        Expired => "expired", Generic => "generic", Packaged => "packaged", Paired => "paired", Parsed => "parsed", Path => "path",
+        Expired => "expired", Generic => "generic", Packaged => "packaged", Paired => "paired", Parsed => "parsed", Path => "path", Patterned => "patterned",
         PublicTestKey => "public-test-key", Sample => "sample", Shared => "shared", TestMode => "test-mode", Unpaired => "unpaired",
     }
 }

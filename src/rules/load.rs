@@ -1062,16 +1062,6 @@ fn builder() -> regex_automata::meta::Builder {
     builder
 }
 
-/// Compiles several expressions into one that tells which of them match. *Errors*: as for [`compile`].
-pub fn compile_many(
-    sources: &[&str],
-) -> Result<regex_automata::meta::Regex, Box<regex_automata::meta::BuildError>> {
-    builder()
-        .configure(regex_automata::meta::Config::new().match_kind(regex_automata::MatchKind::All))
-        .build_many(sources)
-        .map_err(Box::new)
-}
-
 fn has_unicode_class(hir: &Hir) -> bool {
     matches!(hir.kind(), HirKind::Class(Class::Unicode(_))) || hir.kind().subs().iter().any(has_unicode_class)
 }

@@ -182,6 +182,9 @@ pub struct KeyName {
     /// An expression for the words of the name and of what encloses it, in lower case: those of one name are joined
     /// by `_`, names by a dot.
     pub names: String,
+    /// Texts one of which every such name holds, when `_` and dots are left out of it; none where it may be any name
+    /// that ends in some word.
+    pub leads: Vec<Vec<u8>>,
     /// What the value looks like from its begin on.
     pub value: Pattern,
 }
@@ -281,6 +284,8 @@ pub enum Check {
     Base64Random,
     /// Bech32 checksum (BIP-173).
     Bech32,
+    /// A seed phrase of the English list of BIP-39 with a right checksum.
+    Bip39,
     /// GitHub, npm: CRC-32 of the random part in base62, the last six characters.
     Crc32Base62,
     /// GitLab routable tokens: CRC-32 in base36. Tokens without a dot have none and pass.
@@ -387,7 +392,7 @@ lowercase_display! {
     Check {
         AwsAccessKeyId => "aws-access-key-id", AzureDevopsPat => "azure-devops-pat",
         AzureEntraSecret => "azure-entra-secret", AzureMarvin32 => "azure-marvin32", AzureSas => "azure-sas", Base58Check => "base58check", Base64Json => "base64-json", Base64Random => "base64-random",
-        Bech32 => "bech32", Crc32Base62 => "crc32-base62", Crc32Base36 => "crc32-base36",
+        Bech32 => "bech32", Bip39 => "bip39", Crc32Base62 => "crc32-base62", Crc32Base36 => "crc32-base36",
         Crc32HexBe => "crc32-hex-be", Crc32HexLe => "crc32-hex-le", DiscordToken => "discord-token", DockerAuth => "docker-auth", GcpServiceAccount => "gcp-service-account",
         GithubFineGrained => "github-fine-grained", Jwt => "jwt", KeyStore => "key-store", LetterAndDigit => "letter-and-digit", Macaroon => "macaroon", NotHex => "not-hex", NotPlaceholder => "not-placeholder",
         Password => "password", PrivateKey => "private-key", StellarSeed => "stellar-seed", ThreeClasses => "three-classes", TwoCases => "two-cases",

@@ -100,6 +100,7 @@ pub(super) fn raise(hit: &mut Hit) {
             evidence,
             Evidence::Encrypted
                 | Evidence::Expired
+                | Evidence::Patterned
                 | Evidence::PublicTestKey
                 | Evidence::Sample
                 | Evidence::TestMode

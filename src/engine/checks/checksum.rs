@@ -3,6 +3,8 @@
 //! A checksum whose rule is published or was confirmed on published samples must hold; one that is only known from
 //! shape is a hint and never drops a match.
 
+use std::sync::LazyLock;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
@@ -93,6 +95,43 @@ pub fn stellar_seed(text: &[u8]) -> Verdict {
     })();
     Verdict::proof(holds == Some(true), Evidence::Checksum)
 }
+
+/// A seed phrase: 12, 15, 18, 21 or 24 words of the English list, eleven bits each, of which one in 33 is the begin of the
+/// SHA-256 of the others. *Source*: BIP-39.
+pub fn bip39(phrase: &[u8]) -> Verdict {
+    let holds = (|| {
+        let mut bits = Vec::new();
+        for word in phrase
+            .split(u8::is_ascii_whitespace)
+            .filter(|word| !word.is_empty())
+        {
+            let word = str::from_utf8(word).ok()?;
+            let index = BIP39_WORDS.binary_search(&word).ok()?;
+            bits.extend((0..11).rev().map(|bit| index >> bit & 1 == 1));
+        }
+        if !matches!(bits.len() / 11, 12 | 15 | 18 | 21 | 24) {
+            return None;
+        }
+        let (entropy, checksum) = bits.split_at(bits.len() / 33 * 32);
+        let bytes: Vec<u8> = entropy
+            .chunks(8)
+            .map(|bits| bits.iter().fold(0, |byte, &bit| byte << 1 | u8::from(bit)))
+            .collect();
+        let first = Sha256::digest(bytes)[0];
+        Some(
+            (0..8)
+                .rev()
+                .map(|bit| first >> bit & 1 == 1)
+                .zip(checksum)
+                .all(|(right, bit)| right == *bit),
+        )
+    })();
+    Verdict::proof(holds == Some(true), Evidence::Checksum)
+}
+
+/// The 2048 words of the English list of BIP-39, sorted, from the reference implementation.
+static BIP39_WORDS: LazyLock<Vec<&str>> =
+    LazyLock::new(|| include_str!("../../../rules/bip39-english.txt").lines().collect());
 
 /// Eight characters of base32 of SHA-256 over the first 77: GitHub's fine-grained tokens. GitHub does not document
 /// it, so a mismatch proves nothing.
@@ -409,6 +448,29 @@ mod tests {
         assert_eq!(stellar_seed(&changed(&right, 20)), Verdict::Fail);
         assert_eq!(stellar_seed(&[b'S'; 10]), Verdict::Fail);
         assert_eq!(stellar_seed(b""), Verdict::Fail);
+    }
+
+    #[test]
+    fn seed_phrases_are_of_the_list_and_have_their_checksum() {
+        assert_eq!(BIP39_WORDS.len(), 2048);
+        assert!(BIP39_WORDS.is_sorted());
+        for words in ["12", "15", "18", "21", "24"] {
+            let right = generated("bip39", &[words]);
+            assert!(passes(bip39(&right), CHECKSUM));
+            let mut words: Vec<&[u8]> = right.split(|byte| *byte == b' ').collect();
+            let last = words.pop().unwrap();
+            assert_eq!(bip39(&words.join(&b' ')), Verdict::Fail, "a word too few");
+            words.push(if last == b"zoo" { b"zone" } else { b"zoo" });
+            // Both may have the same checksum, but not of the phrases that the seed of this test makes.
+            assert_eq!(bip39(&words.join(&b' ')), Verdict::Fail, "another last word");
+            words.pop();
+            words.push(b"secret-word");
+            assert_eq!(bip39(&words.join(&b' ')), Verdict::Fail, "a word of no list");
+        }
+        // The first of the published vectors: sixteen bytes of zero.
+        let zeros = [["abandon"; 11].join(" "), "about".to_owned()].join(" ");
+        assert!(passes(bip39(zeros.as_bytes()), CHECKSUM));
+        assert_eq!(bip39(b""), Verdict::Fail);
     }
 
     #[test]

@@ -60,6 +60,7 @@ pub fn run(check: Check, secret: &[u8], whole: &[u8]) -> Verdict {
         Check::Base64Json => token::base64_json(secret),
         Check::Base64Random => token::base64_random(secret),
         Check::Bech32 => checksum::bech32(secret),
+        Check::Bip39 => checksum::bip39(secret),
         Check::Crc32Base36 => checksum::crc32_base36(secret),
         Check::Crc32Base62 => checksum::crc32_base62(secret),
         Check::Crc32HexBe => checksum::crc32_hex_be(secret),

@@ -3,7 +3,6 @@
 //!
 //! A database may come in another layer than the file it speaks of, so nothing is concluded here; see [`crate::scan`].
 //! What a database says is a claim of whoever wrote the image.
-//! Of rpm's databases only the one in SQLite is read.
 
 mod apk;
 mod content;
@@ -83,7 +82,7 @@ pub(super) enum Database {
     PythonEgg,
     /// `*.dist-info/METADATA`, for the licence.
     PythonMetadata,
-    /// `rpmdb.sqlite`.
+    /// `rpmdb.sqlite`, `Packages.db` or `Packages`.
     Rpm,
 }
 
@@ -114,7 +113,7 @@ impl Database {
         if name == b"status" {
             return below(b"var/lib/dpkg").map(|root| (Self::DpkgStatus, root));
         }
-        if name == b"rpmdb.sqlite" {
+        if [&b"rpmdb.sqlite"[..], b"Packages.db", b"Packages"].contains(&name) {
             return below(b"usr/lib/sysimage/rpm")
                 .or_else(|| below(b"var/lib/rpm"))
                 .map(|root| (Self::Rpm, root));

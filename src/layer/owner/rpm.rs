@@ -1,14 +1,21 @@
-//! RPM: one binary header for each package, kept in SQLite (`rpmdb.sqlite`). The Berkeley DB of systems older than 2020
-//! and SUSE's `Packages.db` are not read. *Source*: rpm, documentation of the header format.
+//! RPM: one binary header for each package, kept in SQLite (`rpmdb.sqlite`), in a file of its own kind on SUSE
+//! (`Packages.db`), or until 2020 in Berkeley DB (`Packages`). Verifies no signature of a header. *Source*: rpm,
+//! documentation of the header format.
+
+mod berkeley;
+mod ndb;
 
 use crate::content::sqlite;
 
 use super::content::first;
 use super::{Notes, Owner, Promise, System, is_open_licence};
 
-/// Reads the table `Packages`, whose rows are a number and a header.
+/// Reads the packages of a database of any of the three kinds; what it is shows in its first bytes.
 pub(super) fn read(bytes: &[u8], notes: &mut Notes<'_>) {
-    sqlite::blobs(bytes, b"Packages", &mut |header| read_header(header, notes));
+    let visit = &mut |header: &[u8]| read_header(header, notes);
+    sqlite::blobs(bytes, b"Packages", visit);
+    ndb::blobs(bytes, visit);
+    berkeley::values(bytes, visit);
 }
 
 /// Notes the files of one package that have a hash: folders, links and files that come to be when it runs have none.

@@ -27,52 +27,98 @@ fn who(databases: &[(&str, &str)], path: &str, content: &str) -> Vec<(String, Co
         .collect()
 }
 
+/// The same package in each kind of database, by the name of the file.
+fn rpm_databases() -> [(&'static str, Vec<u8>); 3] {
+    [
+        // Made by rpm 4.18 from a package of three files and a link; all tables but `Packages` dropped, pages of 1 KiB,
+        // so that the header spans several.
+        (
+            "rpmdb.sqlite",
+            include_bytes!("../../../testdata/rpmdb.sqlite").to_vec(),
+        ),
+        // That header, put in by the functions of rpm 4.18 between two others that were taken out again.
+        (
+            "Packages.db",
+            include_bytes!("../../../testdata/rpm-packages.db").to_vec(),
+        ),
+        // That header and the highest number, loaded with the tools of Berkeley DB 5.3 into pages of 512 bytes; rpm 4.18
+        // reads it.
+        (
+            "Packages",
+            include_bytes!("../../../testdata/rpm-packages.bdb").to_vec(),
+        ),
+    ]
+}
+
 #[test]
 fn an_rpm_database_promises_the_files_of_a_package() {
-    // Made by rpm 4.18 from a package of three files and a link; all tables but `Packages` dropped, pages of 1 KiB, so
-    // that the header spans several.
-    let database = include_bytes!("../../../testdata/rpmdb.sqlite");
-    for place in ["var/lib/rpm", "usr/lib/sysimage/rpm", "rootfs/var/lib/rpm"] {
-        let ownership = Ownership::of(format!("{place}/rpmdb.sqlite").as_bytes(), database, MOST);
-        let root = place.strip_suffix("/var/lib/rpm").map_or("", |_| "rootfs/");
-        let claims = |path: &str, content: &str| -> Vec<(String, Compared)> {
-            let content = ContentDigest::of(content.as_bytes());
-            let path = format!("{root}{path}");
-            let claims = ownership.claims(path.as_bytes());
-            claims
-                .map(|(owner, promise)| {
-                    assert_eq!((owner.system, owner.is_open), (System::Rpm, true));
-                    let name = [&owner.name[..], b" ", &owner.version].concat();
-                    (String::from_utf8(name).unwrap(), content.compare(promise))
-                })
-                .collect()
-        };
-        let owned = |compared| one("harbour-keys 1.2-3", compared);
-        assert_eq!(
-            claims("usr/share/harbour/test/key.pem", "published\n"),
-            owned(Compared::Same)
-        );
-        assert_eq!(
-            claims("usr/share/harbour/test/key.pem", "mine\n"),
-            owned(Compared::Different)
-        );
-        assert_eq!(
-            claims("etc/harbour/harbour.conf", "default\n"),
-            owned(Compared::Same)
-        );
-        assert_eq!(claims("usr/share/harbour/test/link.pem", ""), []);
-        assert_eq!(claims("usr/share/harbour/test", ""), []);
+    for (name, database) in rpm_databases() {
+        for place in ["var/lib/rpm", "usr/lib/sysimage/rpm", "rootfs/var/lib/rpm"] {
+            let ownership = Ownership::of(format!("{place}/{name}").as_bytes(), &database, MOST);
+            let root = place.strip_suffix("/var/lib/rpm").map_or("", |_| "rootfs/");
+            let claims = |path: &str, content: &str| -> Vec<(String, Compared)> {
+                let content = ContentDigest::of(content.as_bytes());
+                let path = format!("{root}{path}");
+                let claims = ownership.claims(path.as_bytes());
+                claims
+                    .map(|(owner, promise)| {
+                        assert_eq!((owner.system, owner.is_open), (System::Rpm, true));
+                        let name = [&owner.name[..], b" ", &owner.version].concat();
+                        (String::from_utf8(name).unwrap(), content.compare(promise))
+                    })
+                    .collect()
+            };
+            let owned = |compared| one("harbour-keys 1.2-3", compared);
+            assert_eq!(
+                claims("usr/share/harbour/test/key.pem", "published\n"),
+                owned(Compared::Same),
+                "{name}"
+            );
+            assert_eq!(
+                claims("usr/share/harbour/test/key.pem", "mine\n"),
+                owned(Compared::Different)
+            );
+            assert_eq!(
+                claims("etc/harbour/harbour.conf", "default\n"),
+                owned(Compared::Same)
+            );
+            assert_eq!(claims("usr/share/harbour/test/link.pem", ""), []);
+            assert_eq!(claims("usr/share/harbour/test", ""), []);
+        }
     }
+}
+
+/// Pages of one value that lead to each other, and slots that lead to one blob.
+#[test]
+fn an_rpm_database_that_leads_in_circles_ends() {
+    let [_, (_, mut ndb), (_, mut berkeley)] = rpm_databases();
+    let slot = ndb[32..48].to_vec();
+    for place in ndb[32..4096].chunks_exact_mut(16) {
+        place.copy_from_slice(&slot);
+    }
+    let ownership = Ownership::of(b"var/lib/rpm/Packages.db", &ndb, MOST);
+    assert!((1..100).contains(&ownership.packages.len()));
+
+    let next = |page: usize| page * 512 + 16..page * 512 + 20;
+    let overflow: Vec<usize> = (1..8).filter(|page| berkeley[page * 512 + 25] == 7).collect();
+    assert!(overflow.len() > 2);
+    for page in overflow {
+        berkeley[next(page)].copy_from_slice(&(page as u32).to_le_bytes());
+    }
+    let ownership = Ownership::of(b"var/lib/rpm/Packages", &berkeley, MOST);
+    assert!(ownership.claims.len() <= 4);
 }
 
 proptest! {
     #[test]
     fn a_damaged_rpm_database_is_read_as_far_as_it_goes(
-        at in 0_usize..5120, byte: u8, length in 0_usize..5121,
+        database in 0_usize..3, at in 0_usize..7120, byte: u8, length in 0_usize..7121,
     ) {
-        let mut database = include_bytes!("../../../testdata/rpmdb.sqlite").to_vec();
+        let (name, mut database) = rpm_databases()[database].clone();
+        let at = at % database.len();
         database[at] = byte;
-        let ownership = Ownership::of(b"var/lib/rpm/rpmdb.sqlite", &database[..length], MOST);
+        let path = format!("var/lib/rpm/{name}");
+        let ownership = Ownership::of(path.as_bytes(), &database[..length.min(database.len())], MOST);
         prop_assert!(ownership.claims.len() <= 4);
     }
 }

@@ -846,6 +846,7 @@ fn reason(evidence: Evidence) -> &'static str {
         Evidence::Paired => "its other half was found",
         Evidence::Parsed => "its inner structure decodes",
         Evidence::Path => "in a file where such secrets live",
+        Evidence::Patterned => "it reads like words, or repeats itself",
         Evidence::PublicTestKey => "a published test key",
         Evidence::Sample => "a value that documentation prints",
         Evidence::Shared => "in a layer that other repositories share",

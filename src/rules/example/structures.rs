@@ -32,6 +32,7 @@ pub fn structure(name: &str, args: &[&str], rng: &mut Rng) -> Option<Vec<u8>> {
         ("base64-json", ["k"]) => {
             STANDARD.encode(format!(r#"{{"k":"{}","n":"ci","id":1}}"#, text(rng, BASE62, 32)))
         }
+        ("bip39", [words]) => bip39(words.parse().ok()?, rng)?,
         ("discord-token", []) => discord_token(rng),
         ("docker-auth", []) => docker_auth("ci-robot", rng),
         ("docker-auth", [user]) => docker_auth(user, rng),
@@ -424,6 +425,20 @@ fn base58check(version: &str, bytes: usize, suffix: &str, rng: &mut Rng) -> Opti
     }
     text.extend(digits.iter().rev());
     String::from_utf8(text).ok()
+}
+
+/// Random bits, as many of their digest as are missing to whole words, and a word for each eleven.
+fn bip39(words: usize, rng: &mut Rng) -> Option<String> {
+    if words % 3 != 0 || !(12..=24).contains(&words) {
+        return None;
+    }
+    let entropy = random(rng, words / 3 * 4);
+    let binary = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:08b}")).collect() };
+    let bits = binary(&entropy) + &binary(&Sha256::digest(&entropy))[..words / 3];
+    let list: Vec<&str> = include_str!("../../../rules/bip39-english.txt").lines().collect();
+    let word = |word: usize| list.get(usize::from_str_radix(&bits[word * 11..][..11], 2).ok()?);
+    let phrase: Option<Vec<&str>> = (0..words).map(|number| word(number).copied()).collect();
+    Some(phrase?.join(" "))
 }
 
 /// A version, 32 bytes and their CRC-16, bit by bit.

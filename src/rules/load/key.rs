@@ -74,6 +74,19 @@ impl Key {
         }
     }
 
+    /// Texts as [`KeyName::leads`] has them.
+    fn leads(&self) -> Vec<Vec<u8>> {
+        let is_joint = |byte: &u8| b"_-.^".contains(byte);
+        let names = self.begins.iter().chain(&self.names);
+        let mut leads: Vec<Vec<u8>> = names
+            .map(|name| name.bytes().filter(|byte| !is_joint(byte)).collect())
+            .collect();
+        leads.iter_mut().for_each(|lead| lead.make_ascii_lowercase());
+        leads.sort();
+        leads.dedup();
+        leads
+    }
+
     /// The expression of the name as [`KeyName::names`] has it.
     fn name(&self) -> String {
         let loosely = |text: &String| -> String {
@@ -153,7 +166,11 @@ impl Reader<'_> {
             return None;
         }
         let value = self.regex(table, field, secret(&value), &[], None)?;
-        Some(KeyName { names, value })
+        Some(KeyName {
+            names,
+            leads: key.leads(),
+            value,
+        })
     }
 
     fn names(&mut self, table: Table<'_>, field: &str) -> Vec<String> {
