@@ -10,6 +10,7 @@ use crate::finding::{Origin, Report};
 use crate::oci::Digest;
 use crate::rules::{Confidence, Severity};
 
+use super::job::{Place, Reading};
 use super::state::{State, StateError};
 
 /// A sweep that is being written.
@@ -41,18 +42,6 @@ pub(super) struct ReadManifest<'r> {
     pub(super) layers: Vec<(String, u64, String, bool)>,
     pub(super) record: Vec<u8>,
     pub(super) complete: bool,
-}
-
-/// What became of reading a blob.
-pub(super) struct Outcome {
-    pub(super) blob: i64,
-    pub(super) state: &'static str,
-    pub(super) bytes_in: u64,
-    pub(super) bytes_out: u64,
-    pub(super) entries: u64,
-    pub(super) reason: Option<String>,
-    pub(super) why: Option<String>,
-    pub(super) record: Option<Vec<u8>>,
 }
 
 /// A layer that is to be read.
@@ -171,14 +160,7 @@ impl Journal {
 
     /// Notes that something could not be had.
     pub(super) fn problem(&mut self, what: &str, reason: &str, why: &str) -> Result<()> {
-        self.write(|save, sweep, _| {
-            save.execute(
-                "INSERT INTO problem(sweep_id, what, reason, why) VALUES(?1, ?2, ?3, ?4) \
-                 ON CONFLICT DO UPDATE SET reason = excluded.reason, why = excluded.why",
-                params![sweep, what, reason, why],
-            )?;
-            Ok(())
-        })
+        self.write(|save, sweep, _| note_problem(save, sweep, what, reason, why))
     }
 
     /// What kind of registry a host turned out to be.
@@ -529,7 +511,7 @@ impl Journal {
     }
 
     /// Repositories that a blob can be had from.
-    pub(super) fn places(&self, blob: i64) -> Result<Vec<(String, String)>> {
+    pub(super) fn places(&self, blob: i64) -> Result<Vec<Place>> {
         self.ask(|connection, _, _| {
             connection
                 .prepare_cached(
@@ -538,38 +520,50 @@ impl Journal {
                      JOIN repository p ON p.id = rm.repository_id JOIN registry r ON r.id = p.registry_id \
                      WHERE mb.blob_id = ?1 ORDER BY p.gone_sweep IS NOT NULL, p.id LIMIT 4",
                 )?
-                .query_map([blob], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .query_map([blob], |row| {
+                    Ok(Place {
+                        host: row.get(0)?,
+                        repository: row.get(1)?,
+                    })
+                })?
                 .collect()
         })
     }
 
-    /// Enters what became of reading a blob.
-    pub(super) fn outcome(&mut self, outcome: &Outcome) -> Result<()> {
+    /// Enters what was read of a blob.
+    pub(super) fn read(&mut self, blob: i64, reading: &Reading) -> Result<()> {
         self.write(|save, _, ruleset| {
+            let (reason, why) = reading.gap.as_ref().map(|(reason, why)| (reason, why)).unzip();
             save.prepare_cached(
                 "UPDATE scan SET state = ?3, bytes_in = ?4, bytes_out = ?5, entries = ?6, reason = ?7, why = ?8 \
                  WHERE blob_id = ?1 AND ruleset_id = ?2",
             )?
             .execute(params![
-                outcome.blob,
+                blob,
                 ruleset,
-                outcome.state,
-                outcome.bytes_in.cast_signed(),
-                outcome.bytes_out.cast_signed(),
-                outcome.entries.cast_signed(),
-                outcome.reason,
-                outcome.why,
+                if reading.whole { "done" } else { "partial" },
+                reading.bytes_in.cast_signed(),
+                reading.bytes_out.cast_signed(),
+                reading.entries.cast_signed(),
+                reason,
+                why,
             ])?;
-            if let Some(record) = &outcome.record {
-                save.prepare_cached("INSERT OR REPLACE INTO record(blob_id, ruleset_id, record) VALUES(?1, ?2, ?3)")?
-                    .execute(params![outcome.blob, ruleset, record])?;
-            }
+            save.prepare_cached("INSERT OR REPLACE INTO record(blob_id, ruleset_id, record) VALUES(?1, ?2, ?3)")?
+                .execute(params![blob, ruleset, reading.record])?;
+            reassemble(save, blob, ruleset)
+        })
+    }
+
+    /// Enters that a blob could not be had, which is a problem of the sweep too.
+    pub(super) fn lost(&mut self, blob: i64, digest: &str, reason: &str, why: &str) -> Result<()> {
+        self.write(|save, sweep, ruleset| {
             save.prepare_cached(
-                "UPDATE image SET assembled = 0 WHERE ruleset_id = ?2 AND manifest_id IN \
-                 (SELECT manifest_id FROM manifest_blob WHERE blob_id = ?1)",
+                "UPDATE scan SET state = 'failed', bytes_in = 0, bytes_out = 0, entries = 0, reason = ?3, why = ?4 \
+                 WHERE blob_id = ?1 AND ruleset_id = ?2",
             )?
-            .execute(params![outcome.blob, ruleset])?;
-            Ok(())
+            .execute(params![blob, ruleset, reason, why])?;
+            note_problem(save, sweep, &format!("layer {digest}"), reason, why)?;
+            reassemble(save, blob, ruleset)
         })
     }
 
@@ -694,6 +688,31 @@ pub(super) fn record(connection: &Connection, blob: i64, ruleset: i64) -> rusqli
         .prepare_cached("SELECT record FROM record WHERE blob_id = ?1 AND ruleset_id = ?2")?
         .query_row(params![blob, ruleset], |row| row.get(0))
         .optional()
+}
+
+fn note_problem(
+    save: &Savepoint<'_>,
+    sweep: i64,
+    what: &str,
+    reason: &str,
+    why: &str,
+) -> rusqlite::Result<()> {
+    save.execute(
+        "INSERT INTO problem(sweep_id, what, reason, why) VALUES(?1, ?2, ?3, ?4) \
+         ON CONFLICT DO UPDATE SET reason = excluded.reason, why = excluded.why",
+        params![sweep, what, reason, why],
+    )?;
+    Ok(())
+}
+
+/// The images that have a blob are to be assembled again.
+fn reassemble(save: &Savepoint<'_>, blob: i64, ruleset: i64) -> rusqlite::Result<()> {
+    save.prepare_cached(
+        "UPDATE image SET assembled = 0 WHERE ruleset_id = ?2 AND manifest_id IN \
+         (SELECT manifest_id FROM manifest_blob WHERE blob_id = ?1)",
+    )?
+    .execute(params![blob, ruleset])?;
+    Ok(())
 }
 
 fn close_repository(save: &Savepoint<'_>, repository: i64, sweep: i64) -> rusqlite::Result<()> {

@@ -11,12 +11,17 @@
 
 pub mod answer;
 mod drivers;
+mod hosts;
+mod job;
 mod journal;
+mod queue;
 mod run;
 mod scope;
 mod state;
+mod worker;
 
 pub use drivers::Kind;
+pub use queue::QueueError;
 pub use run::{Halt, Stage, Summary, Sweep, SweepError, Tell, key_check};
 pub use scope::{Choice, Scope, ScopeError};
 pub use state::{State, StateError};
