@@ -13,8 +13,8 @@ pub const POISONED: &str = "poisoned";
 pub struct Job {
     /// Its blob.
     pub digest: Digest,
-    /// What manifests say its size is.
-    pub size: u64,
+    /// What manifests say its size is; nothing where nobody asked them.
+    pub size: Option<u64>,
     /// What they say it is.
     pub media_type: String,
     /// Where it can be had, the best first.

@@ -53,6 +53,15 @@ pub(super) struct Layer {
     pub(super) media_type: String,
 }
 
+/// What is known of a layer that is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// It could not be had.
+    Lost,
+    /// Nobody tried it.
+    Unread,
+}
+
 /// An image that is to be assembled.
 pub(super) struct Unassembled {
     pub(super) record: Vec<u8>,
@@ -133,6 +142,51 @@ impl Journal {
             ruleset,
         };
         Ok((journal, resumed))
+    }
+
+    /// The last sweep of a state, to enter what others read for it. Tries nothing again.
+    ///
+    /// *Errors*: [`StateError::OtherRules`], also where there was no sweep.
+    pub(super) fn last(state: State, rules: &str) -> Result<Self> {
+        let last: Option<(i64, i64, String)> = state
+            .connection
+            .query_row(
+                "SELECT s.id, r.id, r.hash FROM sweep s JOIN ruleset r ON r.id = s.ruleset_id ORDER BY s.id DESC LIMIT 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
+            .optional()
+            .map_err(|error| state.failed(error))?;
+        match last {
+            Some((sweep, ruleset, hash)) if hash == rules => Ok(Self {
+                state,
+                sweep,
+                ruleset,
+            }),
+            _ => Err(StateError::OtherRules {
+                path: state.path().to_path_buf(),
+            }),
+        }
+    }
+
+    /// The number of a blob, and whether it is still to be read: `None` where it was, or belongs to no image.
+    pub(super) fn wanted(&self, digest: &str) -> Result<Option<(i64, Wanted)>> {
+        self.ask(|connection, _, ruleset| {
+            connection
+                .prepare_cached(
+                    "SELECT b.id, s.state FROM blob b JOIN scan s ON s.blob_id = b.id AND s.ruleset_id = ?2 \
+                     WHERE b.digest = ?1 AND s.state IN ('pending', 'failed')",
+                )?
+                .query_row(params![digest, ruleset], |row| {
+                    let state: String = row.get(1)?;
+                    let wanted = match state.as_str() {
+                        "pending" => Wanted::Unread,
+                        _ => Wanted::Lost,
+                    };
+                    Ok((row.get(0)?, wanted))
+                })
+                .optional()
+        })
     }
 
     /// Begins what is never committed.
@@ -532,7 +586,7 @@ impl Journal {
 
     /// Enters what was read of a blob.
     pub(super) fn read(&mut self, blob: i64, reading: &Reading) -> Result<()> {
-        self.write(|save, _, ruleset| {
+        self.write(|save, sweep, ruleset| {
             let (reason, why) = reading.gap.as_ref().map(|(reason, why)| (reason, why)).unzip();
             save.prepare_cached(
                 "UPDATE scan SET state = ?3, bytes_in = ?4, bytes_out = ?5, entries = ?6, reason = ?7, why = ?8 \
@@ -550,6 +604,11 @@ impl Journal {
             ])?;
             save.prepare_cached("INSERT OR REPLACE INTO record(blob_id, ruleset_id, record) VALUES(?1, ?2, ?3)")?
                 .execute(params![blob, ruleset, reading.record])?;
+            // It may have been one before.
+            save.prepare_cached(
+                "DELETE FROM problem WHERE sweep_id = ?1 AND what = (SELECT 'layer ' || digest FROM blob WHERE id = ?2)",
+            )?
+            .execute(params![sweep, blob])?;
             reassemble(save, blob, ruleset)
         })
     }
@@ -643,6 +702,17 @@ impl Journal {
             )?
             .execute(params![manifest, ruleset, whole])?;
             Ok(())
+        })
+    }
+
+    /// Whether the sweep came to its end before.
+    pub(super) fn is_done(&self) -> Result<bool> {
+        self.ask(|connection, sweep, _| {
+            connection.query_row(
+                "SELECT status = 'done' FROM sweep WHERE id = ?1",
+                [sweep],
+                |row| row.get(0),
+            )
         })
     }
 

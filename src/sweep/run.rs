@@ -1,6 +1,10 @@
 //! One sweep from its lists to its last assembled image. Keeps nothing in memory that a restart would need.
 
+mod apart;
 mod layers;
+
+pub use apart::{MergeError, Merged};
+pub(super) use layers::DEATHS;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -193,39 +197,7 @@ impl Sweep {
         if only_try {
             Journal::only_try(&state)?;
         }
-        let (journal, resumed) = Journal::begin(
-            state,
-            &format!("{:?}", self.scopes),
-            &self.choice.text(),
-            self.scan.rules().hash(),
-        )?;
-        if resumed {
-            tell.resumed();
-        }
-        let sweep = journal.sweep;
-        let hosts = Hosts::new(self.registry.clone(), self.pace);
-        let mut sites = BTreeMap::new();
-        for name in self.scopes.iter().map(Scope::host).collect::<BTreeSet<_>>() {
-            let host = hosts.host(name).map_err(SweepError::Registry)?;
-            // What it turned out to be is not asked again.
-            let known = journal.kind(name)?.and_then(|kind| kind.parse().ok());
-            let kind = match self.kind {
-                Kind::Auto => known.unwrap_or(Kind::Auto),
-                kind => kind,
-            };
-            let driver = kind.driver(name, &host.options);
-            sites.insert(name.to_owned(), Site { driver, host });
-        }
-        let run = Run {
-            sweep: self,
-            journal: Mutex::new(journal),
-            hosts,
-            sites,
-            tell,
-            problems: AtomicU64::new(0),
-            layers: AtomicU64::new(0),
-            stored_bytes: AtomicU64::new(0),
-        };
+        let (run, resumed) = self.start(state, tell)?;
         run.lists()?;
         run.manifests()?;
         let mut left = (0, 0);
@@ -240,28 +212,78 @@ impl Sweep {
             true => Halt::Stopped,
             false => Halt::Done,
         };
-        let counts = run.hosts.counts();
-        let status = match halt {
-            Halt::Done => "done",
-            Halt::Stopped => "scanning",
-        };
-        run.journal().status(status, counts.all())?;
-        Ok(Summary {
-            sweep,
-            halt,
-            resumed,
-            counts,
-            layers: run.layers.load(Ordering::Relaxed),
-            stored_bytes: run.stored_bytes.load(Ordering::Relaxed),
-            left,
-            problems: run.problems.load(Ordering::Relaxed),
-        })
+        run.end(halt, resumed, left)
+    }
+
+    /// Begins a sweep, or goes on with one, and says whether it does.
+    fn start<'s>(&'s self, state: State, tell: &'s dyn Tell) -> Result<(Run<'s>, bool), SweepError> {
+        let (journal, resumed) = Journal::begin(
+            state,
+            &format!("{:?}", self.scopes),
+            &self.choice.text(),
+            self.scan.rules().hash(),
+        )?;
+        if resumed {
+            tell.resumed();
+        }
+        let hosts = Hosts::new(self.registry.clone(), self.pace);
+        let mut sites = BTreeMap::new();
+        for name in self.scopes.iter().map(Scope::host).collect::<BTreeSet<_>>() {
+            let host = hosts.host(name).map_err(SweepError::Registry)?;
+            // What it turned out to be is not asked again.
+            let known = journal.kind(name)?.and_then(|kind| kind.parse().ok());
+            let kind = match self.kind {
+                Kind::Auto => known.unwrap_or(Kind::Auto),
+                kind => kind,
+            };
+            let driver = kind.driver(name, &host.options);
+            sites.insert(name.to_owned(), Site { driver, host });
+        }
+        let mut run = self.run_of(journal, tell);
+        run.hosts = hosts;
+        run.sites = sites;
+        Ok((run, resumed))
+    }
+
+    /// A run that speaks to nobody yet.
+    fn run_of<'s>(&'s self, journal: Journal, tell: &'s dyn Tell) -> Run<'s> {
+        Run {
+            sweep: self,
+            journal: Mutex::new(journal),
+            hosts: Hosts::new(self.registry.clone(), self.pace),
+            sites: BTreeMap::new(),
+            tell,
+            problems: AtomicU64::new(0),
+            layers: AtomicU64::new(0),
+            stored_bytes: AtomicU64::new(0),
+        }
     }
 }
 
 impl Run<'_> {
     fn journal(&self) -> std::sync::MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how far the sweep came.
+    fn end(&self, halt: Halt, resumed: bool, left: (u64, u64)) -> Result<Summary, SweepError> {
+        let counts = self.hosts.counts();
+        let status = match halt {
+            Halt::Done => "done",
+            Halt::Stopped => "scanning",
+        };
+        let mut journal = self.journal();
+        journal.status(status, counts.all())?;
+        Ok(Summary {
+            sweep: journal.sweep,
+            halt,
+            resumed,
+            counts,
+            layers: self.layers.load(Ordering::Relaxed),
+            stored_bytes: self.stored_bytes.load(Ordering::Relaxed),
+            left,
+            problems: self.problems.load(Ordering::Relaxed),
+        })
     }
 
     fn is_over(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::layer::{Claims, LayerRecord, Progress, Severeness};
@@ -42,6 +43,38 @@ pub(super) fn work(
         lease.finish(verdict)?;
     }
     Ok(())
+}
+
+/// Does something while so many threads take and read layers of a queue, which is closed in the end.
+///
+/// *Errors*: those of `act`, then the first of the threads.
+pub(super) fn with_threads<T, E: From<QueueError>>(
+    queue: &dyn LayerQueue,
+    reader: &Reader<'_>,
+    threads: usize,
+    progress: &(dyn Progress + Sync),
+    act: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    let broken: Mutex<Option<QueueError>> = Mutex::default();
+    let acted = std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                if let Err(error) = work(queue, reader, progress) {
+                    broken
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .get_or_insert(error);
+                }
+            });
+        }
+        let acted = act();
+        queue.close();
+        acted
+    })?;
+    match broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error.into()),
+        None => Ok(acted),
+    }
 }
 
 /// Reads the layer of a lease, which is told now and then that it is being read, as long as it is.
@@ -94,12 +127,14 @@ impl Reader<'_> {
                 .hosts
                 .source(&place.host, &place.repository)
                 .and_then(|source| {
-                    let descriptor = Descriptor::new(&job.media_type, job.digest.clone(), job.size);
-                    let mut blob = source.blob(&BlobKey::Digest(job.digest.clone()), Some(&descriptor))?;
+                    let descriptor = job
+                        .size
+                        .map(|size| Descriptor::new(&job.media_type, job.digest.clone(), size));
+                    let mut blob = source.blob(&BlobKey::Digest(job.digest.clone()), descriptor.as_ref())?;
                     let claims = Claims {
                         digest: job.digest.algorithm().unwrap_or(Algorithm::Sha256),
                         diff_id: None,
-                        size: Some(job.size),
+                        size: job.size,
                     };
                     // A panic in one layer must not end a sweep of days.
                     let reading =

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::super::job::{Job, Loss, Outcome, Verdict};
@@ -10,14 +9,15 @@ use super::super::journal::Layer;
 use super::super::queue::{LayerQueue, Local, Put, QueueError};
 use super::super::state::StateError;
 use super::super::worker::{self, Reader};
-use super::{Run, Stage, SweepError};
+use super::{Run, Stage, SweepError, Tell};
+use crate::layer::Progress;
 use crate::oci::Digest;
 
 /// How long an outcome is waited for before the sweep looks whether it is to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Readers that may die over a layer in this process. They die of nothing but a fault of ours.
-const DEATHS: u32 = 3;
+pub(in super::super) const DEATHS: u32 = 3;
 
 /// A layer that was put and did not come back.
 struct Out {
@@ -42,7 +42,6 @@ impl Run<'_> {
     fn read_here(&self, layers: Vec<Layer>) -> Result<(), SweepError> {
         let parallel = self.sweep.parallel.max(1);
         let queue = Local::new(parallel, DEATHS);
-        let broken: Mutex<Option<QueueError>> = Mutex::default();
         let threads = parallel.min(layers.len());
         self.sweep.scan.with_reader(|read| {
             let reader = Reader {
@@ -51,26 +50,10 @@ impl Run<'_> {
                 rules: self.sweep.scan.rules().hash(),
                 cancelled: &self.sweep.cancelled,
             };
-            std::thread::scope(|scope| {
-                for _ in 0..threads {
-                    scope.spawn(|| {
-                        if let Err(error) = worker::work(&queue, &reader, self.tell) {
-                            broken
-                                .lock()
-                                .unwrap_or_else(PoisonError::into_inner)
-                                .get_or_insert(error);
-                        }
-                    });
-                }
-                let coordinated = self.coordinate(&queue, layers);
-                queue.close();
-                coordinated
+            worker::with_threads(&queue, &reader, threads, &Told(self.tell), || {
+                self.coordinate(&queue, layers)
             })
-        })??;
-        match broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error.into()),
-            None => Ok(()),
-        }
+        })?
     }
 
     /// Puts layers and enters what becomes of them, until all of them came back or the sweep is over.
@@ -117,7 +100,7 @@ impl Run<'_> {
     }
 
     /// What is asked of whoever reads a layer; why there is nothing to ask for.
-    fn job(&self, layer: &Layer) -> Result<Result<Job, Loss>, StateError> {
+    pub(super) fn job(&self, layer: &Layer) -> Result<Result<Job, Loss>, StateError> {
         let Ok(digest) = Digest::parse(&layer.digest) else {
             return Ok(Err(Loss::lasting("malformed", "its name is no digest")));
         };
@@ -128,7 +111,7 @@ impl Run<'_> {
         }
         Ok(Ok(Job {
             digest,
-            size: layer.size,
+            size: Some(layer.size),
             media_type: layer.media_type.clone(),
             places,
         }))
@@ -164,7 +147,7 @@ impl Run<'_> {
         Ok(Some(entry))
     }
 
-    fn lost(&self, layer: &Layer, loss: &Loss) -> Result<(), StateError> {
+    pub(super) fn lost(&self, layer: &Layer, loss: &Loss) -> Result<(), StateError> {
         self.problems.fetch_add(1, Ordering::Relaxed);
         let Loss { reason, why, .. } = loss;
         self.tell.problem(&format!("layer {}", layer.digest), why);
@@ -185,4 +168,16 @@ fn put_again(
         entry.put = Instant::now();
     }
     Ok(())
+}
+
+/// Hands on how much was read.
+struct Told<'t>(&'t dyn Tell);
+
+impl Progress for Told<'_> {
+    fn stored(&self, bytes: u64) {
+        self.0.stored(bytes);
+    }
+    fn decoded(&self, bytes: u64) {
+        self.0.decoded(bytes);
+    }
 }
