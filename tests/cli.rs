@@ -90,7 +90,8 @@ fn there_is_a_manual_page_for_every_command_with_every_option() {
     };
     let first = page("layersift.1");
     for (command, options) in command_tree() {
-        assert!(first.contains(&format!("layersift\\-{command}(1)")), "{command}");
+        let written = command.replace('-', "\\-");
+        assert!(first.contains(&format!("layersift\\-{written}(1)")), "{command}");
         let page = page(&format!("layersift-{command}.1"));
         assert!(page.contains(".SH NAME"), "{command}");
         for option in options {

@@ -36,6 +36,9 @@ mod layering;
 /// Alerts on the lines of a Dockerfile.
 #[cfg(unix)]
 mod lines;
+/// Sweeps that many machines share.
+#[cfg(unix)]
+mod machines;
 /// Archives inside layers, and archives in those.
 mod nested;
 /// Where people work.

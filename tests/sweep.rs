@@ -16,36 +16,40 @@ use crate::support::secrets::secrets;
 use crate::support::tar::{file, whiteout};
 
 /// A folder with a state and its key.
-struct Place(TempDir);
+pub(crate) struct Place(TempDir);
 
-const KEY: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("state.db.key"), KEY).unwrap();
         Self(folder)
     }
 
-    fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.0.path().join("state.db")
     }
 
-    fn command(&self, words: &[&str]) -> Layersift {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn command(&self, words: &[&str]) -> Layersift {
         layersift(words).arg("--state").arg(self.state())
     }
 
     #[track_caller]
-    fn sweep(&self, target: &str, code: i32) -> Counts {
+    pub(crate) fn sweep(&self, target: &str, code: i32) -> Counts {
         Counts::of(&self.command(&["sweep", target]).run().expect_code(code))
     }
 
-    fn report(&self) -> Value {
+    pub(crate) fn report(&self) -> Value {
         self.command(&["sweep", "report"]).run().json()
     }
 
     #[track_caller]
-    fn query(&self, words: &[&str]) -> Vec<BTreeMap<String, String>> {
+    pub(crate) fn query(&self, words: &[&str]) -> Vec<BTreeMap<String, String>> {
         let run = self.command(&["query", "--format", "json"]).args(words).run();
         serde_json::from_value(run.json()).unwrap()
     }
@@ -53,7 +57,7 @@ impl Place {
 
 /// What a sweep said it did.
 #[derive(Debug, PartialEq, Eq)]
-struct Counts {
+pub(crate) struct Counts {
     layers: u64,
     lists: u64,
     digests: u64,
@@ -81,11 +85,11 @@ impl Counts {
     }
 }
 
-fn token(number: u64) -> String {
+pub(crate) fn token(number: u64) -> String {
     secrets(5000 + number).github_token()
 }
 
-fn base() -> Image {
+pub(crate) fn base() -> Image {
     image().named("app:1").layer([
         file("etc/os-release", "NAME=base\n"),
         file("usr/lib/x", "x".repeat(9000)),
@@ -93,7 +97,7 @@ fn base() -> Image {
 }
 
 /// Ten repositories on one base: clean ones, a leak, a deleted leak, one in the configuration, one in a platform.
-fn fill(registry: &Registry) {
+pub(crate) fn fill(registry: &Registry) {
     for number in 0..10_u64 {
         let name = format!("team/app-{number}");
         for tag in ["1", "2"] {

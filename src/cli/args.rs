@@ -45,6 +45,10 @@ pub(super) enum Command {
     Login(LoginArgs),
     /// Print the manual page, or write those of all commands into a folder.
     Man(ManArgs),
+    /// Enter what `scan-layer` read elsewhere into the state that `plan` made.
+    Merge(Box<MergeArgs>),
+    /// Begin a sweep whose layers many machines read: write which layers there are, in shards.
+    Plan(Box<PlanArgs>),
     /// Ask what sweeps found: where a secret is, which tags moved, what was not read.
     Query(QueryArgs),
     /// List, show, check and try rules.
@@ -52,6 +56,8 @@ pub(super) enum Command {
     /// Scan images: every layer, every platform, and all metadata.
     #[command(after_help = SCAN_HELP)]
     Scan(Box<ScanArgs>),
+    /// Read the layers of a shard of a plan, or one layer, and write sealed records into a folder.
+    ScanLayer(Box<ScanLayerArgs>),
     /// Show one finding of a JSON report.
     Show(ShowArgs),
     /// Scan whole registries, each layer once, and keep what was found: stopped at any time, it goes on from there.
@@ -533,6 +539,9 @@ Exit codes:
 pub(super) struct SweepArgs {
     #[command(subcommand)]
     pub(super) command: Option<SweepCommand>,
+    /// Read lists and manifests, say how much there is to read, and write nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
     #[command(flatten)]
     pub(super) run: SweepRunArgs,
 }
@@ -553,9 +562,6 @@ pub(super) struct SweepRunArgs {
     /// The file that holds what is known; made where it is missing.
     #[arg(long, value_name = "FILE", default_value = "layersift-sweep.db")]
     pub(super) state: PathBuf,
-    /// Read lists and manifests, say how much there is to read, and write nothing.
-    #[arg(long)]
-    pub(super) dry_run: bool,
     /// Name secrets by an HMAC with the key in this file; always the same for a state.
     #[arg(long, value_name = "FILE")]
     pub(super) fingerprint_key_file: Option<PathBuf>,
@@ -611,6 +617,128 @@ pub(super) struct SweepRunArgs {
     /// Match with this many threads [default: one per core].
     #[arg(long, short, value_name = "N", value_parser = jobs, help_heading = "Run")]
     pub(super) jobs: Option<usize>,
+}
+
+const PLAN_HELP: &str = "\
+The folder gets `shard-00000.jsonl` and so on: digests, sizes and repositories, and no login. Each is
+read by `layersift scan-layer DIR --shard N` on a machine of its own, with the same rules, limits and
+key; `layersift merge` then enters what they wrote. The state ends as a sweep would leave it.
+
+Exit codes:
+  0  the plan was written, or there is nothing to read
+  2  usage or configuration, or a state that cannot be used
+  4  something could not be listed; the plan has the rest
+  130, 143  interrupted";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = PLAN_HELP)]
+pub(super) struct PlanArgs {
+    /// So many shards, of about the same number of bytes.
+    #[arg(long, value_name = "N", value_parser = jobs)]
+    pub(super) shards: usize,
+    /// The folder to write them into; made where it is missing.
+    #[arg(long, short, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) run: SweepRunArgs,
+}
+
+const SCAN_LAYER_HELP: &str = "\
+Targets:
+  ./plan --shard 3                                   a shard of the folder that `plan` wrote
+  ./plan/shard-00003.jsonl                           the same
+  registry.example.com/team/app@sha256:...           one layer, by the digest of its blob
+
+A record holds paths, keyed hashes, and what a redacted report shows; no secret. What was read into
+the folder before is not read again: after a crash, run the same command again.
+
+Environment:
+  JOB_COMPLETION_INDEX       the shard, where --shard is not given: Kubernetes sets it in an Indexed Job
+  LAYERSIFT_FINGERPRINT_KEY  the key, where --fingerprint-key-file is not given
+
+Exit codes:
+  0  every layer was read
+  2  usage or configuration, or a shard of other rules, limits or another key
+  4  something was not read; `merge` will say so too
+  130, 143  interrupted";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = SCAN_LAYER_HELP)]
+pub(super) struct ScanLayerArgs {
+    /// A folder of shards, a shard, or a layer by its digest.
+    #[arg(value_name = "TARGET")]
+    pub(super) target: String,
+    /// The shard of the folder, from 0.
+    #[arg(long, value_name = "N", env = "JOB_COMPLETION_INDEX", hide_env_values = true)]
+    pub(super) shard: Option<usize>,
+    /// The folder to write records into; made where it is missing.
+    #[arg(long, short, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) read: ReadArgs,
+}
+
+/// How layers are read for a sweep that is elsewhere.
+#[derive(Debug, clap::Args)]
+pub(super) struct ReadArgs {
+    /// The key of the sweep: the file STATE.key beside its state.
+    #[arg(long, value_name = "FILE")]
+    pub(super) fingerprint_key_file: Option<PathBuf>,
+    /// The rules of your own that the sweep is given. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(super) rules: Vec<PathBuf>,
+
+    /// At most so many requests a second to each registry.
+    #[arg(long, value_name = "N", value_parser = rate, help_heading = "Burden")]
+    pub(super) rate: Option<f64>,
+    /// So many layers at a time [default: the limit `downloads-per-host`].
+    #[arg(long, value_name = "N", value_parser = jobs, help_heading = "Burden")]
+    pub(super) parallel: Option<usize>,
+
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
+
+    /// End after this time (`90s`, `10m`, `1h`).
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Run")]
+    pub(super) timeout: Option<Duration>,
+    /// Set a cap on what is read, as the sweep does. May be given several times.
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Run")]
+    pub(super) limit: Vec<Setting>,
+    /// Match with this many threads [default: one per core].
+    #[arg(long, short, value_name = "N", value_parser = jobs, help_heading = "Run")]
+    pub(super) jobs: Option<usize>,
+}
+
+const MERGE_HELP: &str = "\
+Records of other rules, of another key, or damaged ones are named and left out. To merge twice changes
+nothing.
+
+Exit codes:
+  0  everything was read, and nothing that can be pulled has a secret
+  1  findings
+  2  usage or configuration, or a state that cannot be used
+  4  something was not read or was refused; no findings so far
+  5  something was not read or was refused, and there are findings
+  130, 143  interrupted";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = MERGE_HELP)]
+pub(super) struct MergeArgs {
+    /// Records, or folders of them.
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+    /// The state that `plan` made.
+    #[arg(long, value_name = "FILE", default_value = "layersift-sweep.db")]
+    pub(super) state: PathBuf,
+    /// The key of the state [default: STATE.key beside it].
+    #[arg(long, value_name = "FILE")]
+    pub(super) fingerprint_key_file: Option<PathBuf>,
+    /// The rules of your own that the plan was given. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(super) rules: Vec<PathBuf>,
+    /// The limits that the plan was given. May be given several times.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) limit: Vec<Setting>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -46,6 +46,11 @@ impl Interrupt {
         Ok(())
     }
 
+    /// Whether a signal or the time limit ended it.
+    pub(super) fn is_over(&self) -> bool {
+        self.cancelled.load(Ordering::SeqCst)
+    }
+
     /// The signal that ended the scan, if one did.
     pub(super) fn signal(&self) -> Option<i32> {
         Some(self.signal.load(Ordering::SeqCst)).filter(|signal| *signal != 0)

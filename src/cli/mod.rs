@@ -14,12 +14,15 @@ mod interrupt;
 mod list;
 mod login;
 mod man;
+mod merge;
 mod messages;
+mod plan;
 mod plugin;
 mod progress;
 mod query;
 mod rules;
 mod scan;
+mod scan_layer;
 pub mod show;
 mod sweep;
 mod upload;
@@ -68,9 +71,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::List(list) => list::run(&list, &messages),
         Command::Login(login) => login::run(&login, &messages),
         Command::Man(man) => man::run(&man),
+        Command::Merge(merge) => merge::run(&merge, &messages),
+        Command::Plan(plan) => plan::run(*plan, &messages),
         Command::Query(query) => query::run(query, &messages),
         Command::Rules(rules) => rules::run(&rules, &messages),
         Command::Scan(scan) => scan::run(*scan, &args.output, &messages),
+        Command::ScanLayer(scan) => scan_layer::run(&scan, &messages),
         Command::Show(show) => show::run(&show, &args.output),
         Command::Sweep(sweep) => sweep::run(*sweep, &args.output, &messages),
         Command::Upload(upload) => upload::run(&upload, &messages),

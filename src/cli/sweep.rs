@@ -22,6 +22,7 @@ use crate::limits::Limits;
 use crate::oci::PlatformSelector;
 use crate::policy::Policy;
 use crate::report::{self, Output, Settings, sarif};
+use crate::rules::RuleSet;
 use crate::scan::Scan;
 use crate::source::registry::{Pace, RegistryOptions};
 use crate::sweep::answer::{ImageFindings, Missing};
@@ -39,83 +40,31 @@ pub(super) fn run(args: SweepArgs, output: &OutputArgs, messages: &Messages) -> 
     match args.command {
         Some(SweepCommand::Report(report)) => write_report(&report, output, messages),
         Some(SweepCommand::Status(status)) => print_status(&status),
-        None => sweep(args.run, messages),
+        None => sweep(args, messages),
     }
 }
 
-fn sweep(args: SweepRunArgs, messages: &Messages) -> anyhow::Result<Exit> {
-    let scopes = scopes(&args.targets)?;
-    let rules = Arc::new(chosen(load_rules(&args.rules)?, false, messages));
-    let interrupt = Interrupt::default();
-    let mut limits = Limits::default();
-    for setting in &args.limit {
-        limits.set(setting);
-    }
-    if args.dry_run && !args.state.exists() {
+fn sweep(args: SweepArgs, messages: &Messages) -> anyhow::Result<Exit> {
+    let SweepArgs {
+        dry_run, run: args, ..
+    } = args;
+    if dry_run && !args.state.exists() {
         messages.note("there is no state yet: everything would be read");
     }
-    let key = key(
-        &args.state,
-        args.fingerprint_key_file.as_deref(),
-        !args.dry_run,
-        messages,
-    )?;
-    let fingerprinter = Fingerprinter::keyed(key.clone());
-    let sealer = fingerprinter.sealer(&key);
-    let mut choice = Choice::new(&args.repository, &args.tag).map_err(|why| anyhow!(why))?;
-    choice.newest = args.newest;
-    if !args.platform.is_empty() {
-        choice.platforms = PlatformSelector::Only(args.platform.clone());
-    }
-    let mut scan = Scan::new(Arc::clone(&rules))
-        .limits(limits.clone())
-        .fingerprinter(fingerprinter)
-        .sealer(sealer.clone())
-        .cancelled(Arc::clone(&interrupt.cancelled));
-    if let Some(jobs) = args.jobs {
-        scan = scan.jobs(jobs);
-    }
-    let parallel = args.parallel.unwrap_or(limits.downloads_per_host);
-    let apart = args
-        .rate
-        .map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
-    let sweep = Sweep {
-        scopes,
-        choice,
-        scan,
-        sealer: sealer.clone(),
-        registry: RegistryOptions {
-            limits: limits.clone(),
-            ..login::options(&args.registry, false)?
-        },
-        limits,
-        kind: args.kind,
-        pace: Pace {
-            apart,
-            floor: args.keep_pulls,
-        },
-        parallel,
-        recheck: !args.no_recheck,
-        cancelled: Arc::clone(&interrupt.cancelled),
-    };
-    interrupt.watch_signals().context("cannot watch for signals")?;
-    if let Some(limit) = args.timeout {
-        interrupt
-            .after(limit)
-            .context("cannot start the clock of `--timeout`")?;
-    }
-    let state = match args.dry_run && !args.state.exists() {
-        true => State::in_memory(&crate::sweep::key_check(&sealer)),
+    let interrupt = Interrupt::default();
+    let sweep = prepared(&args, !dry_run, &interrupt, messages)?;
+    let state = match dry_run && !args.state.exists() {
+        true => State::in_memory(&crate::sweep::key_check(&sweep.sealer)),
         false => sweep.open(&args.state),
     };
     let lines = Lines::new(messages);
-    let summary = match sweep.run(state?, args.dry_run, &lines) {
+    let summary = match sweep.run(state?, dry_run, &lines) {
         Ok(summary) => summary,
         Err(SweepError::Registry(error)) => return Err(anyhow::Error::new(error).context("cannot sweep")),
         Err(error) => return Err(error.into()),
     };
     let mut out = std::io::stdout().lock();
-    if args.dry_run {
+    if dry_run {
         writeln!(
             out,
             "would read {} layers, {}; lists and manifests took {} requests",
@@ -143,8 +92,86 @@ fn sweep(args: SweepRunArgs, messages: &Messages) -> anyhow::Result<Exit> {
     exit(&state)
 }
 
+/// A sweep as the options ask for it, watched for signals.
+pub(super) fn prepared(
+    args: &SweepRunArgs,
+    may_make_key: bool,
+    interrupt: &Interrupt,
+    messages: &Messages,
+) -> anyhow::Result<Sweep> {
+    let scopes = scopes(&args.targets)?;
+    let rules = Arc::new(chosen(load_rules(&args.rules)?, false, messages));
+    let mut limits = Limits::default();
+    for setting in &args.limit {
+        limits.set(setting);
+    }
+    let key = key(
+        &args.state,
+        args.fingerprint_key_file.as_deref(),
+        may_make_key,
+        messages,
+    )?;
+    let mut choice = Choice::new(&args.repository, &args.tag).map_err(|why| anyhow!(why))?;
+    choice.newest = args.newest;
+    if !args.platform.is_empty() {
+        choice.platforms = PlatformSelector::Only(args.platform.clone());
+    }
+    let (scan, sealer) = scan_with(rules, &limits, key, args.jobs, interrupt);
+    interrupt.watch_signals().context("cannot watch for signals")?;
+    if let Some(limit) = args.timeout {
+        interrupt
+            .after(limit)
+            .context("cannot start the clock of `--timeout`")?;
+    }
+    Ok(Sweep {
+        scopes,
+        choice,
+        scan,
+        sealer,
+        registry: RegistryOptions {
+            limits: limits.clone(),
+            ..login::options(&args.registry, false)?
+        },
+        kind: args.kind,
+        pace: Pace {
+            apart: apart(args.rate),
+            floor: args.keep_pulls,
+        },
+        parallel: args.parallel.unwrap_or(limits.downloads_per_host),
+        limits,
+        recheck: !args.no_recheck,
+        cancelled: Arc::clone(&interrupt.cancelled),
+    })
+}
+
+/// A scan whose records can be kept, and what seals them.
+pub(super) fn scan_with(
+    rules: Arc<RuleSet>,
+    limits: &Limits,
+    key: Vec<u8>,
+    jobs: Option<usize>,
+    interrupt: &Interrupt,
+) -> (Scan, Sealer) {
+    let fingerprinter = Fingerprinter::keyed(key.clone());
+    let sealer = fingerprinter.sealer(&key);
+    let scan = Scan::new(rules)
+        .limits(limits.clone())
+        .fingerprinter(fingerprinter)
+        .sealer(sealer.clone())
+        .cancelled(Arc::clone(&interrupt.cancelled));
+    match jobs {
+        Some(jobs) => (scan.jobs(jobs), sealer),
+        None => (scan, sealer),
+    }
+}
+
+/// The time from one request to the next.
+pub(super) fn apart(rate: Option<f64>) -> Duration {
+    rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate))
+}
+
 /// What a state says of what it holds.
-fn exit(state: &State) -> anyhow::Result<Exit> {
+pub(super) fn exit(state: &State) -> anyhow::Result<Exit> {
     let missing = state.missing()?;
     let images = state.progress()?.map_or(0, |progress| progress.images);
     Ok(
@@ -230,13 +257,7 @@ pub(super) fn key(
     may_make: bool,
     messages: &Messages,
 ) -> anyhow::Result<Vec<u8>> {
-    let given = match file {
-        Some(path) => Some(
-            std::fs::read(path)
-                .with_context(|| format!("cannot read the fingerprint key `{}`", path.display()))?,
-        ),
-        None => std::env::var_os(FINGERPRINT_KEY).map(|key| key.into_encoded_bytes()),
-    };
+    let given = given_key(file)?;
     let beside = {
         let mut name = state.as_os_str().to_owned();
         name.push(".key");
@@ -268,6 +289,28 @@ pub(super) fn key(
             }
         },
     };
+    long_enough(&key)
+}
+
+/// The key of a sweep that is elsewhere.
+pub(super) fn key_from_elsewhere(file: Option<&Path>) -> anyhow::Result<Vec<u8>> {
+    let key = given_key(file)?.ok_or_else(|| {
+        anyhow!("the key of the sweep is missing: give --fingerprint-key-file or {FINGERPRINT_KEY}")
+    })?;
+    long_enough(&key)
+}
+
+fn given_key(file: Option<&Path>) -> anyhow::Result<Option<Vec<u8>>> {
+    Ok(match file {
+        Some(path) => Some(
+            std::fs::read(path)
+                .with_context(|| format!("cannot read the fingerprint key `{}`", path.display()))?,
+        ),
+        None => std::env::var_os(FINGERPRINT_KEY).map(|key| key.into_encoded_bytes()),
+    })
+}
+
+fn long_enough(key: &[u8]) -> anyhow::Result<Vec<u8>> {
     let key = key.trim_ascii_end().to_vec();
     if key.len() < 16 {
         bail!(
@@ -299,13 +342,13 @@ fn write_key(path: &Path, key: &[u8]) -> std::io::Result<()> {
 }
 
 /// How far a sweep is, a line now and then.
-struct Lines<'m> {
+pub(super) struct Lines<'m> {
     messages: &'m Messages,
     last: Mutex<(Option<Stage>, Instant)>,
 }
 
 impl<'m> Lines<'m> {
-    fn new(messages: &'m Messages) -> Self {
+    pub(super) fn new(messages: &'m Messages) -> Self {
         Self {
             messages,
             last: Mutex::new((None, Instant::now())),

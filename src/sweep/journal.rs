@@ -10,6 +10,7 @@ use crate::finding::{Origin, Report};
 use crate::oci::Digest;
 use crate::rules::{Confidence, Severity};
 
+use super::job::{Place, Reading};
 use super::state::{State, StateError};
 
 /// A sweep that is being written.
@@ -43,18 +44,6 @@ pub(super) struct ReadManifest<'r> {
     pub(super) complete: bool,
 }
 
-/// What became of reading a blob.
-pub(super) struct Outcome {
-    pub(super) blob: i64,
-    pub(super) state: &'static str,
-    pub(super) bytes_in: u64,
-    pub(super) bytes_out: u64,
-    pub(super) entries: u64,
-    pub(super) reason: Option<String>,
-    pub(super) why: Option<String>,
-    pub(super) record: Option<Vec<u8>>,
-}
-
 /// A layer that is to be read.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
@@ -62,6 +51,15 @@ pub(super) struct Layer {
     pub(super) digest: String,
     pub(super) size: u64,
     pub(super) media_type: String,
+}
+
+/// What is known of a layer that is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// It could not be had.
+    Lost,
+    /// Nobody tried it.
+    Unread,
 }
 
 /// An image that is to be assembled.
@@ -146,6 +144,51 @@ impl Journal {
         Ok((journal, resumed))
     }
 
+    /// The last sweep of a state, to enter what others read for it. Tries nothing again.
+    ///
+    /// *Errors*: [`StateError::OtherRules`], also where there was no sweep.
+    pub(super) fn last(state: State, rules: &str) -> Result<Self> {
+        let last: Option<(i64, i64, String)> = state
+            .connection
+            .query_row(
+                "SELECT s.id, r.id, r.hash FROM sweep s JOIN ruleset r ON r.id = s.ruleset_id ORDER BY s.id DESC LIMIT 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
+            .optional()
+            .map_err(|error| state.failed(error))?;
+        match last {
+            Some((sweep, ruleset, hash)) if hash == rules => Ok(Self {
+                state,
+                sweep,
+                ruleset,
+            }),
+            _ => Err(StateError::OtherRules {
+                path: state.path().to_path_buf(),
+            }),
+        }
+    }
+
+    /// The number of a blob, and whether it is still to be read: `None` where it was, or belongs to no image.
+    pub(super) fn wanted(&self, digest: &str) -> Result<Option<(i64, Wanted)>> {
+        self.ask(|connection, _, ruleset| {
+            connection
+                .prepare_cached(
+                    "SELECT b.id, s.state FROM blob b JOIN scan s ON s.blob_id = b.id AND s.ruleset_id = ?2 \
+                     WHERE b.digest = ?1 AND s.state IN ('pending', 'failed')",
+                )?
+                .query_row(params![digest, ruleset], |row| {
+                    let state: String = row.get(1)?;
+                    let wanted = match state.as_str() {
+                        "pending" => Wanted::Unread,
+                        _ => Wanted::Lost,
+                    };
+                    Ok((row.get(0)?, wanted))
+                })
+                .optional()
+        })
+    }
+
     /// Begins what is never committed.
     pub(super) fn only_try(state: &State) -> Result<()> {
         state
@@ -171,14 +214,7 @@ impl Journal {
 
     /// Notes that something could not be had.
     pub(super) fn problem(&mut self, what: &str, reason: &str, why: &str) -> Result<()> {
-        self.write(|save, sweep, _| {
-            save.execute(
-                "INSERT INTO problem(sweep_id, what, reason, why) VALUES(?1, ?2, ?3, ?4) \
-                 ON CONFLICT DO UPDATE SET reason = excluded.reason, why = excluded.why",
-                params![sweep, what, reason, why],
-            )?;
-            Ok(())
-        })
+        self.write(|save, sweep, _| note_problem(save, sweep, what, reason, why))
     }
 
     /// What kind of registry a host turned out to be.
@@ -529,7 +565,7 @@ impl Journal {
     }
 
     /// Repositories that a blob can be had from.
-    pub(super) fn places(&self, blob: i64) -> Result<Vec<(String, String)>> {
+    pub(super) fn places(&self, blob: i64) -> Result<Vec<Place>> {
         self.ask(|connection, _, _| {
             connection
                 .prepare_cached(
@@ -538,38 +574,55 @@ impl Journal {
                      JOIN repository p ON p.id = rm.repository_id JOIN registry r ON r.id = p.registry_id \
                      WHERE mb.blob_id = ?1 ORDER BY p.gone_sweep IS NOT NULL, p.id LIMIT 4",
                 )?
-                .query_map([blob], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .query_map([blob], |row| {
+                    Ok(Place {
+                        host: row.get(0)?,
+                        repository: row.get(1)?,
+                    })
+                })?
                 .collect()
         })
     }
 
-    /// Enters what became of reading a blob.
-    pub(super) fn outcome(&mut self, outcome: &Outcome) -> Result<()> {
-        self.write(|save, _, ruleset| {
+    /// Enters what was read of a blob.
+    pub(super) fn read(&mut self, blob: i64, reading: &Reading) -> Result<()> {
+        self.write(|save, sweep, ruleset| {
+            let (reason, why) = reading.gap.as_ref().map(|(reason, why)| (reason, why)).unzip();
             save.prepare_cached(
                 "UPDATE scan SET state = ?3, bytes_in = ?4, bytes_out = ?5, entries = ?6, reason = ?7, why = ?8 \
                  WHERE blob_id = ?1 AND ruleset_id = ?2",
             )?
             .execute(params![
-                outcome.blob,
+                blob,
                 ruleset,
-                outcome.state,
-                outcome.bytes_in.cast_signed(),
-                outcome.bytes_out.cast_signed(),
-                outcome.entries.cast_signed(),
-                outcome.reason,
-                outcome.why,
+                if reading.whole { "done" } else { "partial" },
+                reading.bytes_in.cast_signed(),
+                reading.bytes_out.cast_signed(),
+                reading.entries.cast_signed(),
+                reason,
+                why,
             ])?;
-            if let Some(record) = &outcome.record {
-                save.prepare_cached("INSERT OR REPLACE INTO record(blob_id, ruleset_id, record) VALUES(?1, ?2, ?3)")?
-                    .execute(params![outcome.blob, ruleset, record])?;
-            }
+            save.prepare_cached("INSERT OR REPLACE INTO record(blob_id, ruleset_id, record) VALUES(?1, ?2, ?3)")?
+                .execute(params![blob, ruleset, reading.record])?;
+            // It may have been one before.
             save.prepare_cached(
-                "UPDATE image SET assembled = 0 WHERE ruleset_id = ?2 AND manifest_id IN \
-                 (SELECT manifest_id FROM manifest_blob WHERE blob_id = ?1)",
+                "DELETE FROM problem WHERE sweep_id = ?1 AND what = (SELECT 'layer ' || digest FROM blob WHERE id = ?2)",
             )?
-            .execute(params![outcome.blob, ruleset])?;
-            Ok(())
+            .execute(params![sweep, blob])?;
+            reassemble(save, blob, ruleset)
+        })
+    }
+
+    /// Enters that a blob could not be had, which is a problem of the sweep too.
+    pub(super) fn lost(&mut self, blob: i64, digest: &str, reason: &str, why: &str) -> Result<()> {
+        self.write(|save, sweep, ruleset| {
+            save.prepare_cached(
+                "UPDATE scan SET state = 'failed', bytes_in = 0, bytes_out = 0, entries = 0, reason = ?3, why = ?4 \
+                 WHERE blob_id = ?1 AND ruleset_id = ?2",
+            )?
+            .execute(params![blob, ruleset, reason, why])?;
+            note_problem(save, sweep, &format!("layer {digest}"), reason, why)?;
+            reassemble(save, blob, ruleset)
         })
     }
 
@@ -652,6 +705,17 @@ impl Journal {
         })
     }
 
+    /// Whether the sweep came to its end before.
+    pub(super) fn is_done(&self) -> Result<bool> {
+        self.ask(|connection, sweep, _| {
+            connection.query_row(
+                "SELECT status = 'done' FROM sweep WHERE id = ?1",
+                [sweep],
+                |row| row.get(0),
+            )
+        })
+    }
+
     /// Notes how far the sweep is.
     pub(super) fn status(&mut self, status: &str, requests: u64) -> Result<()> {
         self.write(|save, sweep, _| {
@@ -694,6 +758,31 @@ pub(super) fn record(connection: &Connection, blob: i64, ruleset: i64) -> rusqli
         .prepare_cached("SELECT record FROM record WHERE blob_id = ?1 AND ruleset_id = ?2")?
         .query_row(params![blob, ruleset], |row| row.get(0))
         .optional()
+}
+
+fn note_problem(
+    save: &Savepoint<'_>,
+    sweep: i64,
+    what: &str,
+    reason: &str,
+    why: &str,
+) -> rusqlite::Result<()> {
+    save.execute(
+        "INSERT INTO problem(sweep_id, what, reason, why) VALUES(?1, ?2, ?3, ?4) \
+         ON CONFLICT DO UPDATE SET reason = excluded.reason, why = excluded.why",
+        params![sweep, what, reason, why],
+    )?;
+    Ok(())
+}
+
+/// The images that have a blob are to be assembled again.
+fn reassemble(save: &Savepoint<'_>, blob: i64, ruleset: i64) -> rusqlite::Result<()> {
+    save.prepare_cached(
+        "UPDATE image SET assembled = 0 WHERE ruleset_id = ?2 AND manifest_id IN \
+         (SELECT manifest_id FROM manifest_blob WHERE blob_id = ?1)",
+    )?
+    .execute(params![blob, ruleset])?;
+    Ok(())
 }
 
 fn close_repository(save: &Savepoint<'_>, repository: i64, sweep: i64) -> rusqlite::Result<()> {

@@ -10,13 +10,27 @@
 //! the end is what it would have said. Secrets reach the state sealed: as keyed hashes and what a redacted report shows.
 
 pub mod answer;
+mod apart;
 mod drivers;
+mod hosts;
+mod job;
 mod journal;
+mod plan;
+mod queue;
 mod run;
 mod scope;
+mod sheet;
 mod state;
+mod terms;
+mod worker;
 
+pub use apart::{Apart, ApartError};
 pub use drivers::Kind;
-pub use run::{Halt, Stage, Summary, Sweep, SweepError, Tell, key_check};
+pub use job::{Job, Loss, Outcome, Place, Reading, Verdict};
+pub use plan::{PlanError, Shard, whole};
+pub use queue::QueueError;
+pub use run::{Halt, MergeError, Merged, Stage, Summary, Sweep, SweepError, Tell, key_check};
 pub use scope::{Choice, Scope, ScopeError};
+pub use sheet::SheetError;
 pub use state::{State, StateError};
+pub use terms::{Difference, Terms};

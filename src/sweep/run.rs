@@ -1,24 +1,31 @@
 //! One sweep from its lists to its last assembled image. Keeps nothing in memory that a restart would need.
 
+mod apart;
+mod layers;
+
+pub use apart::{MergeError, Merged};
+pub(super) use layers::DEATHS;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::layer::{Claims, LayerRecord, Progress, Severeness};
+use crate::layer::{LayerRecord, Progress};
 use crate::limits::Limits;
 use crate::oci::{
-    self, Algorithm, BlobKey, Descriptor, Digest, Document, Image, ImageConfig, Platform, PlatformSelector,
-    Reference,
+    self, Algorithm, Descriptor, Digest, Document, Image, ImageConfig, Platform, PlatformSelector, Reference,
 };
-use crate::scan::stored::{ImageRecord, ReadLayer, StoredImage};
+use crate::scan::stored::{ImageRecord, StoredImage};
 use crate::scan::{Scan, ScanError};
-use crate::source::registry::{self, Counts, Pace, RegistryOptions, RegistrySource, Session};
+use crate::source::SourceError;
+use crate::source::registry::{self, Counts, Pace, RegistryOptions, RegistrySource};
 use crate::source::walk::{self, Documents, Walk};
-use crate::source::{Source, SourceError};
 use crate::text::secret::Sealer;
 
 use super::drivers::{Contents, Driver, Kind};
-use super::journal::{Journal, Layer, Outcome, Pending, ReadManifest, Unassembled};
+use super::hosts::{Host, Hosts};
+use super::journal::{Journal, Pending, ReadManifest, Unassembled};
+use super::queue::QueueError;
 use super::scope::{Choice, Scope};
 use super::state::{State, StateError};
 
@@ -60,6 +67,9 @@ pub enum SweepError {
     /// A registry cannot be spoken to at all: a wrong name, a file that cannot be read.
     #[error("cannot sweep")]
     Registry(#[source] SourceError),
+    /// The queue cannot be used.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     /// No threads.
     #[error(transparent)]
     Scan(#[from] ScanError),
@@ -152,13 +162,13 @@ enum Asked {
 /// One registry, for as long as the sweep runs.
 struct Site {
     driver: Box<dyn Driver>,
-    options: RegistryOptions,
-    sources: Mutex<HashMap<String, Arc<RegistrySource>>>,
+    host: Arc<Host>,
 }
 
 struct Run<'s> {
     sweep: &'s Sweep,
     journal: Mutex<Journal>,
+    hosts: Hosts,
     sites: BTreeMap<String, Site>,
     tell: &'s dyn Tell,
     problems: AtomicU64,
@@ -187,50 +197,7 @@ impl Sweep {
         if only_try {
             Journal::only_try(&state)?;
         }
-        let (journal, resumed) = Journal::begin(
-            state,
-            &format!("{:?}", self.scopes),
-            &self.choice.text(),
-            self.scan.rules().hash(),
-        )?;
-        if resumed {
-            tell.resumed();
-        }
-        let sweep = journal.sweep;
-        let mut sites = BTreeMap::new();
-        for host in self.scopes.iter().map(Scope::host).collect::<BTreeSet<_>>() {
-            let session = Session::start(self.pace).map_err(|source| {
-                SweepError::Registry(SourceError::Io {
-                    what: "the network: no threads".to_owned(),
-                    source,
-                })
-            })?;
-            let options = RegistryOptions {
-                session: Some(session),
-                ..self.registry.clone()
-            };
-            // What it turned out to be is not asked again.
-            let known = journal.kind(host)?.and_then(|kind| kind.parse().ok());
-            let kind = match self.kind {
-                Kind::Auto => known.unwrap_or(Kind::Auto),
-                kind => kind,
-            };
-            let site = Site {
-                driver: kind.driver(host, &options),
-                options,
-                sources: Mutex::default(),
-            };
-            sites.insert(host.to_owned(), site);
-        }
-        let run = Run {
-            sweep: self,
-            journal: Mutex::new(journal),
-            sites,
-            tell,
-            problems: AtomicU64::new(0),
-            layers: AtomicU64::new(0),
-            stored_bytes: AtomicU64::new(0),
-        };
+        let (run, resumed) = self.start(state, tell)?;
         run.lists()?;
         run.manifests()?;
         let mut left = (0, 0);
@@ -245,40 +212,78 @@ impl Sweep {
             true => Halt::Stopped,
             false => Halt::Done,
         };
-        let mut counts = Counts::default();
-        for site in run.sites.values() {
-            let of_site = site
-                .options
-                .session
-                .as_ref()
-                .map(Session::counts)
-                .unwrap_or_default();
-            counts.lists += of_site.lists;
-            counts.heads += of_site.heads;
-            counts.manifests += of_site.manifests;
-            counts.blobs += of_site.blobs;
+        run.end(halt, resumed, left)
+    }
+
+    /// Begins a sweep, or goes on with one, and says whether it does.
+    fn start<'s>(&'s self, state: State, tell: &'s dyn Tell) -> Result<(Run<'s>, bool), SweepError> {
+        let (journal, resumed) = Journal::begin(
+            state,
+            &format!("{:?}", self.scopes),
+            &self.choice.text(),
+            self.scan.rules().hash(),
+        )?;
+        if resumed {
+            tell.resumed();
         }
-        let status = match halt {
-            Halt::Done => "done",
-            Halt::Stopped => "scanning",
-        };
-        run.journal().status(status, counts.all())?;
-        Ok(Summary {
-            sweep,
-            halt,
-            resumed,
-            counts,
-            layers: run.layers.load(Ordering::Relaxed),
-            stored_bytes: run.stored_bytes.load(Ordering::Relaxed),
-            left,
-            problems: run.problems.load(Ordering::Relaxed),
-        })
+        let hosts = Hosts::new(self.registry.clone(), self.pace);
+        let mut sites = BTreeMap::new();
+        for name in self.scopes.iter().map(Scope::host).collect::<BTreeSet<_>>() {
+            let host = hosts.host(name).map_err(SweepError::Registry)?;
+            // What it turned out to be is not asked again.
+            let known = journal.kind(name)?.and_then(|kind| kind.parse().ok());
+            let kind = match self.kind {
+                Kind::Auto => known.unwrap_or(Kind::Auto),
+                kind => kind,
+            };
+            let driver = kind.driver(name, &host.options);
+            sites.insert(name.to_owned(), Site { driver, host });
+        }
+        let mut run = self.run_of(journal, tell);
+        run.hosts = hosts;
+        run.sites = sites;
+        Ok((run, resumed))
+    }
+
+    /// A run that speaks to nobody yet.
+    fn run_of<'s>(&'s self, journal: Journal, tell: &'s dyn Tell) -> Run<'s> {
+        Run {
+            sweep: self,
+            journal: Mutex::new(journal),
+            hosts: Hosts::new(self.registry.clone(), self.pace),
+            sites: BTreeMap::new(),
+            tell,
+            problems: AtomicU64::new(0),
+            layers: AtomicU64::new(0),
+            stored_bytes: AtomicU64::new(0),
+        }
     }
 }
 
 impl Run<'_> {
     fn journal(&self) -> std::sync::MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes how far the sweep came.
+    fn end(&self, halt: Halt, resumed: bool, left: (u64, u64)) -> Result<Summary, SweepError> {
+        let counts = self.hosts.counts();
+        let status = match halt {
+            Halt::Done => "done",
+            Halt::Stopped => "scanning",
+        };
+        let mut journal = self.journal();
+        journal.status(status, counts.all())?;
+        Ok(Summary {
+            sweep: journal.sweep,
+            halt,
+            resumed,
+            counts,
+            layers: self.layers.load(Ordering::Relaxed),
+            stored_bytes: self.stored_bytes.load(Ordering::Relaxed),
+            left,
+            problems: self.problems.load(Ordering::Relaxed),
+        })
     }
 
     fn is_over(&self) -> bool {
@@ -358,7 +363,7 @@ impl Run<'_> {
                 Scope::Namespace { prefix, .. } => {
                     let listing = site
                         .driver
-                        .repositories(prefix, &site.options)
+                        .repositories(prefix, &site.host.options)
                         .map_err(SweepError::Registry)?;
                     let mut names = listing.names;
                     names.retain(|name| name.starts_with(prefix.as_str()));
@@ -406,7 +411,7 @@ impl Run<'_> {
         };
         let what = format!("{host}/{name}");
         let site = &self.sites[host];
-        let source = match self.source(host, name) {
+        let source = match self.hosts.source(host, name) {
             Ok(source) => source,
             Err(error) => return self.failed(&what, &error),
         };
@@ -415,7 +420,7 @@ impl Run<'_> {
             Asked::Listed => false,
             Asked::Named => true,
         };
-        let contents = match site.driver.contents(name, &site.options) {
+        let contents = match site.driver.contents(name, &site.host.options) {
             Ok(contents) => contents,
             Err(error) => return self.failed(&what, &error),
         };
@@ -536,7 +541,7 @@ impl Run<'_> {
             what: format!("`{name}`"),
             why: error.reason,
         })?;
-        let options = &self.sites[host].options;
+        let options = &self.sites[host].host.options;
         Ok(registry::open(&reference, options)?
             .fetch_root(self.sweep.limits.manifest_bytes)?
             .digest)
@@ -578,26 +583,6 @@ impl Run<'_> {
             true => journal.listed(repository),
             false => Ok(()),
         }
-    }
-
-    /// A repository as a source, kept for the next time.
-    fn source(&self, host: &str, name: &str) -> Result<Arc<RegistrySource>, SourceError> {
-        let site = &self.sites[host];
-        let mut sources = site.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(source) = sources.get(name) {
-            return Ok(Arc::clone(source));
-        }
-        let full = format!("{host}/{name}");
-        let reference = Reference::parse(&full).map_err(|error| SourceError::NoTarget {
-            what: format!("`{}`", crate::source::printable(&full)),
-            why: error.reason,
-        })?;
-        let source = Arc::new(registry::open(&reference, &site.options)?);
-        if sources.len() >= 256 {
-            sources.clear();
-        }
-        sources.insert(name.to_owned(), Arc::clone(&source));
-        Ok(source)
     }
 
     /// Reads manifests until no index leads to further ones.
@@ -674,7 +659,7 @@ impl Run<'_> {
         name: &str,
         pending: &Pending,
     ) -> Result<ReadManifest<'static>, SourceError> {
-        let source = self.source(host, name)?;
+        let source = self.hosts.source(host, name)?;
         let malformed = |why: String| SourceError::Malformed {
             what: format!("manifest `{}`", pending.digest),
             why,
@@ -766,113 +751,6 @@ impl Run<'_> {
             layers: layers.collect(),
             complete: record.is_complete(),
             record: packed,
-        })
-    }
-
-    /// Reads the layers that were not read with these rules.
-    fn layers(&self) -> Result<(), SweepError> {
-        let layers = self.journal().unread_layers()?;
-        if layers.is_empty() || self.is_over() {
-            return Ok(());
-        }
-        let done = AtomicU64::new(0);
-        self.sweep.scan.with_reader(|read| {
-            self.each(&layers, |layer| {
-                if let Some(outcome) = self.layer(layer, read)? {
-                    self.journal().outcome(&outcome)?;
-                    let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-                    self.tell.step(Stage::Layers, done, layers.len() as u64);
-                }
-                Ok(())
-            })
-        })??;
-        Ok(())
-    }
-
-    /// Reads one layer from wherever it can be had; nothing where the sweep is over before.
-    fn layer(&self, layer: &Layer, read: &ReadLayer<'_>) -> Result<Option<Outcome>, StateError> {
-        let places = self.journal().places(layer.blob)?;
-        let mut failure = ("not-found".to_owned(), "no repository has it any more".to_owned());
-        let Ok(digest) = Digest::parse(&layer.digest) else {
-            return Ok(Some(lost(layer, "malformed", "its name is no digest")));
-        };
-        for (host, name) in places.iter().filter(|(host, _)| self.sites.contains_key(host)) {
-            let record = self.source(host, name).and_then(|source| {
-                let descriptor = Descriptor::new(&layer.media_type, digest.clone(), layer.size);
-                let mut blob = source.blob(&BlobKey::Digest(digest.clone()), Some(&descriptor))?;
-                let claims = Claims {
-                    digest: digest.algorithm().unwrap_or(Algorithm::Sha256),
-                    diff_id: None,
-                    size: Some(layer.size),
-                };
-                // A panic in one layer must not end a sweep of days.
-                let reading = std::panic::AssertUnwindSafe(|| read(&mut *blob, claims, &Told(self.tell)));
-                std::panic::catch_unwind(reading).map_err(|_| SourceError::Malformed {
-                    what: format!("layer `{digest}`"),
-                    why: "an internal error ended its search".to_owned(),
-                })
-            });
-            if self.is_over() {
-                return Ok(None);
-            }
-            match record {
-                Ok(record) => match self.judged(layer, &digest, &record) {
-                    Ok(outcome) => {
-                        self.layers.fetch_add(1, Ordering::Relaxed);
-                        self.stored_bytes
-                            .fetch_add(record.stored_bytes, Ordering::Relaxed);
-                        return Ok(Some(outcome));
-                    }
-                    Err(why) => failure = why,
-                },
-                Err(error) => failure = (error.reason().to_owned(), error.with_causes()),
-            }
-        }
-        let (reason, why) = failure;
-        self.problem(&format!("layer {}", layer.digest), &reason, &why)?;
-        Ok(Some(lost(layer, &reason, &why)))
-    }
-
-    /// What a record is worth. *Errors*: where the blob did not come as it is.
-    fn judged(
-        &self,
-        layer: &Layer,
-        digest: &Digest,
-        record: &LayerRecord,
-    ) -> Result<Outcome, (String, String)> {
-        let skip = record
-            .skips
-            .iter()
-            .find(|skip| skip.severeness == Severeness::Incomplete);
-        if digest.algorithm().is_some() && record.digest != *digest {
-            let passing = skip.filter(|_| !record.complete);
-            return Err(match passing {
-                Some(skip) => (skip.reason.to_owned(), skip.detail.clone()),
-                None => (
-                    "digest-mismatch".to_owned(),
-                    format!(
-                        "expected `{digest}`, read `{}` after {} bytes",
-                        record.digest, record.stored_bytes
-                    ),
-                ),
-            });
-        }
-        let packed = record
-            .to_bytes(self.sweep.scan.rules().hash())
-            .map_err(|error| ("internal".to_owned(), error.to_string()))?;
-        Ok(Outcome {
-            blob: layer.blob,
-            state: if skip.is_none() && record.complete {
-                "done"
-            } else {
-                "partial"
-            },
-            bytes_in: record.stored_bytes,
-            bytes_out: record.decoded_bytes,
-            entries: record.framing.entries,
-            reason: skip.map(|skip| skip.reason.to_owned()),
-            why: skip.map(|skip| skip.detail.clone()),
-            record: Some(packed),
         })
     }
 
@@ -968,19 +846,6 @@ impl Records {
     }
 }
 
-fn lost(layer: &Layer, reason: &str, why: &str) -> Outcome {
-    Outcome {
-        blob: layer.blob,
-        state: "failed",
-        bytes_in: 0,
-        bytes_out: 0,
-        entries: 0,
-        reason: Some(reason.to_owned()),
-        why: Some(why.to_owned()),
-        record: None,
-    }
-}
-
 /// The texts of an index, as an image without layers.
 fn index_of(digest: &Digest, bytes: &[u8]) -> Image {
     Image {
@@ -993,17 +858,5 @@ fn index_of(digest: &Digest, bytes: &[u8]) -> Image {
         fields: oci::fields("index", bytes),
         layers: Vec::new(),
         attestations: Vec::new(),
-    }
-}
-
-/// Hands on how much was read.
-struct Told<'t>(&'t dyn Tell);
-
-impl Progress for Told<'_> {
-    fn stored(&self, bytes: u64) {
-        self.0.stored(bytes);
-    }
-    fn decoded(&self, bytes: u64) {
-        self.0.decoded(bytes);
     }
 }

@@ -65,6 +65,12 @@ pub enum StateError {
         /// The file.
         path: PathBuf,
     },
+    /// Its last sweep was made with other rules, or there was none.
+    #[error("the state `{}` has no sweep with these rules and this version of layersift as its last", path.display())]
+    OtherRules {
+        /// The file.
+        path: PathBuf,
+    },
     /// It was made with another key.
     #[error("the state `{}` was made with another fingerprint key", path.display())]
     WrongKey {
@@ -81,6 +87,7 @@ impl StateError {
             Self::Missing { .. } => "`layersift sweep TARGET --state FILE` makes one",
             Self::Newer { .. } => "use the layersift that wrote it, or a newer one",
             Self::NotAState { .. } => "name the file that `--state` was given in the sweep",
+            Self::OtherRules { .. } => "use the layersift and the `--rules` of `plan`",
             Self::WrongKey { .. } => {
                 "give the key of the first sweep: the file STATE.key beside the state, or --fingerprint-key-file"
             }

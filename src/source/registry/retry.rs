@@ -136,7 +136,15 @@ fn too_long(error: SourceError, after: Duration, longest: Duration) -> SourceErr
 pub(super) struct Gates(Mutex<HashMap<String, Instant>>);
 
 impl Gates {
-    async fn close(&self, host: &str, after: Duration) {
+    /// The hosts that are to be left alone, and for how much longer.
+    pub(super) async fn closed(&self) -> Vec<(String, Duration)> {
+        let now = Instant::now();
+        let gates = self.0.lock().await;
+        let closed = gates.iter().filter(|(_, until)| **until > now);
+        closed.map(|(host, until)| (host.clone(), *until - now)).collect()
+    }
+
+    pub(super) async fn close(&self, host: &str, after: Duration) {
         let until = Instant::now() + after;
         let mut gates = self.0.lock().await;
         let gate = gates.entry(host.to_owned()).or_insert(until);

@@ -102,6 +102,21 @@ impl Session {
         Some(self.0.left.load(Ordering::Relaxed)).filter(|left| *left != u64::MAX)
     }
 
+    /// Whether some host of the registry asked to be left alone for now.
+    pub fn is_held_back(&self) -> bool {
+        !self.held_back().is_empty()
+    }
+
+    /// The hosts of the registry that asked to be left alone, and for how much longer.
+    pub fn held_back(&self) -> Vec<(String, Duration)> {
+        self.0.runtime.block_on(self.0.gates.closed())
+    }
+
+    /// Leaves a host alone for so long, at least.
+    pub fn hold_back(&self, host: &str, time: Duration) {
+        self.0.runtime.block_on(self.0.gates.close(host, time));
+    }
+
     pub(super) fn runtime(&self) -> Arc<Runtime> {
         Arc::clone(&self.0.runtime)
     }
