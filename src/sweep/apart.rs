@@ -70,7 +70,7 @@ impl Apart {
         let mut left = VecDeque::from(jobs);
         self.with_readers(&queue, left.len(), progress, || {
             let mut out = HashSet::new();
-            while !self.is_over() && !(left.is_empty() && out.is_empty()) {
+            while !self.is_over() && (!left.is_empty() || !out.is_empty()) {
                 while out.len() < queue.room()
                     && let Some(job) = left.pop_front()
                 {

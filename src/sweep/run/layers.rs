@@ -62,7 +62,7 @@ impl Run<'_> {
         let mut done = 0;
         let mut left = VecDeque::from(layers);
         let mut out: HashMap<Digest, Out> = HashMap::new();
-        while !self.is_over() && !(left.is_empty() && out.is_empty()) {
+        while !self.is_over() && (!left.is_empty() || !out.is_empty()) {
             while out.len() < queue.room()
                 && let Some(layer) = left.pop_front()
             {
