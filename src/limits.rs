@@ -40,6 +40,9 @@ pub struct Limits {
     /// Bytes of the table of the paths of one layer. 192 MiB: five million files of ordinary names take 120. Members
     /// beyond it have no path ([`LimitHit::PathTable`]).
     pub path_table_bytes: u64,
+    /// Bytes of the symbolic links of one image that are kept to follow paths, 128 and both names for each. 64 MiB: some
+    /// 300,000 links, where images of several GB have 20,000. Those beyond it are not followed ([`LimitHit::Symlinks`]).
+    pub symlink_bytes: u64,
     /// Decompressed bytes of one layer ([`LimitHit::LayerBytes`]).
     pub layer_bytes: u64,
     /// Decompressed bytes of one image; the images of a target share theirs ([`LimitHit::ImageBytes`]).
@@ -144,6 +147,7 @@ impl Default for Limits {
             entries: 5_000_000,
             path_bytes: 64 * KIB as usize,
             path_table_bytes: 192 * MIB,
+            symlink_bytes: 64 * MIB,
             layer_bytes: 64 * GIB,
             image_bytes: 256 * GIB,
             zstd_window_log: 27,
@@ -340,6 +344,7 @@ impl Limits {
             ("retry-after", Time(&mut self.retry_after)),
             ("snippet-columns", Count(&mut self.snippet_columns)),
             ("sparse-runs", Count(&mut self.sparse_runs)),
+            ("symlink-bytes", Bytes(&mut self.symlink_bytes)),
             ("tar-header-bytes", Bytes(&mut self.tar_header_bytes)),
             ("token-bytes", Bytes(&mut self.token_bytes)),
             ("tries", Small(&mut self.tries)),
@@ -397,6 +402,8 @@ pub enum LimitHit {
     RandomAccess,
     /// A sparse member has more data runs than allowed.
     SparseRuns,
+    /// The symbolic links of an image take more bytes than allowed.
+    Symlinks,
     /// The extended header of a tar member is larger than allowed.
     TarHeader,
     /// A zstd frame asks for a larger window than allowed.
@@ -430,6 +437,7 @@ impl LimitHit {
             Self::PathTable => "path-table",
             Self::RandomAccess => "needs-random-access",
             Self::SparseRuns => "sparse-runs",
+            Self::Symlinks => "symlinks",
             Self::TarHeader => "tar-header",
             Self::ZstdWindow => "zstd-window",
         }

@@ -3,7 +3,8 @@
 //! Layers are applied in order as runtimes apply them (image-spec `layer.md#applying-changesets`): the whiteouts of a
 //! layer first, since they hide only what lower layers brought, then its members in the order of the archive. Parents
 //! that are symbolic links are followed, so that `lib/x` and `usr/lib/x` are one file on a merged-usr system. Only the
-//! files that are asked for are tracked; a layer of a million members costs a few look-ups for each.
+//! files that are asked for are tracked; a layer of a million members costs a few look-ups for each, and memory for what is asked and for
+//! symbolic links, which have a cap.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -17,16 +18,30 @@ const HOPS: usize = 40;
 /// A member of a layer: the layer's place, from 0 at the base, and the number in its path table.
 pub type Member = (usize, u32);
 
+/// What became of files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lives {
+    /// That of each file that was asked for, in their order.
+    pub statuses: Vec<Status>,
+    /// Symbolic links that were not followed, since the others took what bytes there were: what lies behind them may
+    /// have another life.
+    pub links_over: u64,
+}
+
 /// What became of each of `members`.
 ///
 /// `layers` are the path tables, base first; `None` for a layer that was not read. A member that is a whiteout itself
-/// is [`Status::Unlisted`]. A file is [`Status::Present`] as long as any hard link to it is.
-pub fn statuses(layers: &[Option<&PathTable>], members: &[Member]) -> Vec<Status> {
+/// is [`Status::Unlisted`]. A file is [`Status::Present`] as long as any hard link to it is. Symbolic links are kept up to
+/// `link_bytes` ([`Limits::symlink_bytes`](crate::limits::Limits::symlink_bytes)).
+pub fn lives(layers: &[Option<&PathTable>], members: &[Member], link_bytes: u64) -> Lives {
     if members.is_empty() {
-        return Vec::new();
+        return Lives::default();
     }
     let wanted: HashSet<Member> = members.iter().copied().collect();
-    let mut tree = Tree::default();
+    let mut tree = Tree {
+        link_room: link_bytes,
+        ..Tree::default()
+    };
     let mut inodes: HashMap<Member, usize> = HashMap::new();
     for (index, layer) in layers.iter().enumerate() {
         let Some(table) = layer else { continue };
@@ -48,7 +63,7 @@ pub fn statuses(layers: &[Option<&PathTable>], members: &[Member]) -> Vec<Status
             .position(Option::is_none)
             .map(|gap| layer + gap + 2)
     };
-    members
+    let statuses = members
         .iter()
         .map(
             |member| match inodes.get(member).map(|inode| &tree.inodes[*inode]) {
@@ -63,7 +78,11 @@ pub fn statuses(layers: &[Option<&PathTable>], members: &[Member]) -> Vec<Status
                 },
             },
         )
-        .collect()
+        .collect();
+    Lives {
+        statuses,
+        links_over: tree.links_over,
+    }
 }
 
 /// The part of the file system that matters: the tracked files, and every symbolic link.
@@ -73,6 +92,9 @@ struct Tree {
     layer: usize,
     files: BTreeMap<Vec<u8>, usize>,
     symlinks: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Bytes that further links may take, and those that were left out.
+    link_room: u64,
+    links_over: u64,
     inodes: Vec<Inode>,
     /// The directory that was canonicalised last: archives list a directory's members together.
     last_parent: Option<(Vec<u8>, Vec<u8>)>,
@@ -153,8 +175,14 @@ impl Tree {
         self.remove_below(&path, &replaced);
         self.remove(&path, &Status::Overwritten { by: self.layer });
         if row.kind == EntryKind::Symlink {
-            self.symlinks.insert(path.clone(), row.link.to_vec());
-            self.last_parent = None;
+            match self.link_room.checked_sub(link_cost(&path, row.link)) {
+                Some(room) => {
+                    self.link_room = room;
+                    self.symlinks.insert(path.clone(), row.link.to_vec());
+                    self.last_parent = None;
+                }
+                None => self.links_over += 1,
+            }
         }
         if let Some(inode) = alias {
             self.files.insert(path.clone(), inode);
@@ -222,7 +250,8 @@ impl Tree {
         if let Some(inode) = self.files.remove(path) {
             self.unlink(inode, why);
         }
-        if self.symlinks.remove(path).is_some() {
+        if let Some(target) = self.symlinks.remove(path) {
+            self.link_room += link_cost(path, &target);
             self.last_parent = None;
         }
     }
@@ -233,10 +262,11 @@ impl Tree {
         } else {
             [path, b"/"].concat()
         };
-        for inode in take_prefix(&mut self.files, &prefix) {
+        for (_, inode) in take_prefix(&mut self.files, &prefix) {
             self.unlink(inode, why);
         }
-        if !take_prefix(&mut self.symlinks, &prefix).is_empty() {
+        for (path, target) in take_prefix(&mut self.symlinks, &prefix) {
+            self.link_room += link_cost(&path, &target);
             self.last_parent = None;
         }
     }
@@ -250,15 +280,22 @@ impl Tree {
     }
 }
 
-/// Removes and returns all values whose key begins with `prefix`.
-fn take_prefix<V>(map: &mut BTreeMap<Vec<u8>, V>, prefix: &[u8]) -> Vec<V> {
+/// What a link takes in memory.
+fn link_cost(path: &[u8], target: &[u8]) -> u64 {
+    (path.len() + target.len()) as u64 + 128
+}
+
+/// Removes and returns all whose key begins with `prefix`.
+fn take_prefix<V>(map: &mut BTreeMap<Vec<u8>, V>, prefix: &[u8]) -> Vec<(Vec<u8>, V)> {
     let keys: Vec<Vec<u8>> = map
         .range(prefix.to_vec()..)
         .map(|(key, _)| key)
         .take_while(|key| key.starts_with(prefix))
         .cloned()
         .collect();
-    keys.iter().filter_map(|key| map.remove(key)).collect()
+    keys.into_iter()
+        .filter_map(|key| map.remove_entry(&key))
+        .collect()
 }
 
 fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
@@ -284,6 +321,10 @@ mod tests {
 
     use super::*;
     use crate::tar::{Entry, OverlayMark};
+
+    fn statuses(layers: &[Option<&PathTable>], members: &[Member]) -> Vec<Status> {
+        lives(layers, members, u64::MAX).statuses
+    }
 
     fn entry(path: &str, kind: EntryKind, link: &str) -> Entry {
         Entry {
@@ -415,6 +456,25 @@ mod tests {
             vec![file(".wh.b")],
         ];
         assert_eq!(life(&layers, (0, 0)), deleted(3, DeletedBy::Whiteout));
+    }
+
+    #[test]
+    fn links_beyond_what_is_kept_are_counted_and_a_removed_one_makes_room() {
+        let first: PathTable = [file("usr/key"), symlink("a", "usr"), symlink("b", "usr")]
+            .into_iter()
+            .collect();
+        let second: PathTable = [file(".wh.a"), symlink("c", "usr"), file("a/.wh.key")]
+            .into_iter()
+            .collect();
+        let layers = [Some(&first), Some(&second)];
+        let of = |room: u64| lives(&layers, &[(0, 0)], room);
+        let cost = link_cost(b"a", b"usr");
+        let whole = of(2 * cost);
+        assert_eq!(whole.links_over, 0);
+        assert_eq!(whole.statuses, [deleted(2, DeletedBy::Whiteout)]);
+        assert_eq!(of(2 * cost - 1).links_over, 1);
+        assert_eq!(of(0).links_over, 3);
+        assert_eq!(of(0).statuses, [Status::Present]);
     }
 
     #[test]

@@ -179,7 +179,8 @@ fn each_limit_that_is_met_is_named_and_one_above_it_is_not() {
     let attributes = || image().layer([file("a", &token).record("comment", "x".repeat(700))]);
     let lines = || image().layer([file("a", format!("{token}\n{}\n", secrets(1).github_token()))]);
     type Case<'a> = (&'a str, &'a str, &'a str, Image, &'a str);
-    let cases: [Case<'_>; 11] = [
+    let links = || image().layer([file("a", &token), symlink("b", "c"), symlink("d", "e")]);
+    let cases: [Case<'_>; 12] = [
         (
             "config-bytes=20",
             "config-bytes=1MiB",
@@ -195,6 +196,13 @@ fn each_limit_that_is_met_is_named_and_one_above_it_is_not() {
             "path-table-bytes=1KiB",
             "path-table",
             two(),
+            "incomplete",
+        ),
+        (
+            "symlink-bytes=259",
+            "symlink-bytes=260",
+            "symlinks",
+            links(),
             "incomplete",
         ),
         (

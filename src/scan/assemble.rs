@@ -9,6 +9,7 @@ use crate::finding::{
 };
 use crate::layer::owner::ContentDigest;
 use crate::layer::{LayerRecord, LayerSkip, Severeness, TextReader};
+use crate::limits::LimitHit;
 use crate::oci::{self, BlobKey, DiffId, Image, Layer, Provenance, Reference};
 use crate::resolve;
 use crate::rules::{Confidence, Evidence, Rule, RuleId, SecretKind, Severity};
@@ -167,7 +168,16 @@ impl<'s> Assembler<'s> {
             None => self.image_texts(image, gathered, number),
         };
 
-        let sightings = sightings(number, &records, &summaries, &metadata, &attested);
+        let link_bytes = self.scan.limits.symlink_bytes;
+        let (lives, links_over) = lives(&records, link_bytes);
+        if links_over > 0 {
+            let detail = format!(
+                "{links_over} symbolic links beyond the limit were not followed; files behind them may have another life"
+            );
+            let (kind, reason) = (SkipKind::Incomplete, LimitHit::Symlinks.name());
+            self.skip(kind, reason, "the image".to_owned(), None, detail, Some(number));
+        }
+        let sightings = sightings(number, &records, &summaries, &lives, (&metadata, &attested));
         for mut hit in pairs::join(self.scan.rules(), sightings) {
             match self.scan.rules().rules().get(hit.rule as usize) {
                 Some(rule) if hit.is_published => classify::lower(rule, &mut hit),
@@ -190,7 +200,7 @@ impl<'s> Assembler<'s> {
                     .filter_map(|attestation| gathered.attestations.get(&attestation.blob))
                     .map(Vec::as_slice),
             ),
-            hidden: self.scan.traces_hidden.then(|| hidden(&records)),
+            hidden: self.scan.traces_hidden.then(|| hidden(&records, link_bytes)),
             layers: summaries,
             build: BuildFacts {
                 history: image.config.history.clone(),
@@ -591,7 +601,7 @@ impl<'s> Assembler<'s> {
 }
 
 /// The files of an image that no container shows, by their layer and the one that hides them.
-fn hidden(records: &[Option<&Arc<LayerRecord>>]) -> Vec<HiddenFiles> {
+fn hidden(records: &[Option<&Arc<LayerRecord>>], link_bytes: u64) -> Vec<HiddenFiles> {
     let tables: Vec<_> = records
         .iter()
         .map(|record| record.map(|record| &record.paths))
@@ -609,7 +619,10 @@ fn hidden(records: &[Option<&Arc<LayerRecord>>]) -> Vec<HiddenFiles> {
         }
     }
     let mut hidden: BTreeMap<(usize, usize), (u64, resolve::Member)> = BTreeMap::new();
-    for (file, status) in files.iter().zip(resolve::statuses(&tables, &files)) {
+    for (file, status) in files
+        .iter()
+        .zip(resolve::lives(&tables, &files, link_bytes).statuses)
+    {
         if let Some(by) = status.hidden_by() {
             hidden.entry((file.0 + 1, by)).or_insert((0, *file)).0 += 1;
         }
@@ -786,14 +799,8 @@ fn place_name(origin: &Origin) -> String {
     }
 }
 
-/// Every candidate of an image at its place and with its life.
-fn sightings<'r>(
-    image: usize,
-    records: &'r [Option<&Arc<LayerRecord>>],
-    summaries: &[LayerSummary],
-    metadata: &'r Searched,
-    attested: &'r [Searched],
-) -> Vec<Sighting<'r>> {
+/// What became of each file that has a candidate, and how many symbolic links were not followed for want of room.
+fn lives(records: &[Option<&Arc<LayerRecord>>], link_bytes: u64) -> (HashMap<resolve::Member, Status>, u64) {
     let mut members = Vec::new();
     for (index, record) in records.iter().enumerate() {
         for candidate in record.iter().flat_map(|record| &record.candidates) {
@@ -810,13 +817,22 @@ fn sightings<'r>(
         .iter()
         .map(|record| record.map(|record| &record.paths))
         .collect();
-    let lives: HashMap<resolve::Member, Status> = members
-        .iter()
-        .copied()
-        .zip(resolve::statuses(&tables, &members))
-        .collect();
+    let lives = resolve::lives(&tables, &members, link_bytes);
+    (
+        members.into_iter().zip(lives.statuses).collect(),
+        lives.links_over,
+    )
+}
 
-    let standings = classify::standings(records, &lives);
+/// Every candidate of an image at its place and with its life.
+fn sightings<'r>(
+    image: usize,
+    records: &'r [Option<&Arc<LayerRecord>>],
+    summaries: &[LayerSummary],
+    lives: &HashMap<resolve::Member, Status>,
+    (metadata, attested): (&'r Searched, &'r [Searched]),
+) -> Vec<Sighting<'r>> {
+    let standings = classify::standings(records, lives);
 
     let mut sightings = Vec::new();
     for (index, record) in records.iter().enumerate() {
