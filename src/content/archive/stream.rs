@@ -111,7 +111,7 @@ pub(super) fn is_zlib(head: &[u8]) -> bool {
         Ok(flate2::Status::StreamEnd) => true,
         // A few bytes of text can be a stored or a fixed block by chance; not for long.
         Ok(_) => inflate.total_out() >= 16 && (head.len() >= 256 || inflate.total_out() >= 64),
-        Err(_) => false,
+        Err(_) => inflate.total_out() >= 64,
     }
 }
 
@@ -129,6 +129,8 @@ pub(in crate::content) struct Inflated<R> {
     buffer: Vec<u8>,
     start: usize,
     ended: bool,
+    /// The damage behind what was written last, held back until that is taken.
+    damage: Option<String>,
     failure: Option<Failure>,
 }
 
@@ -146,6 +148,7 @@ impl<R: Read> Inflated<R> {
             buffer: Vec::new(),
             start: 0,
             ended: false,
+            damage: None,
             failure: None,
         }
     }
@@ -174,6 +177,9 @@ impl<R: Read> Inflated<R> {
 impl<R: Read> Read for Inflated<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         const BLOCK: usize = 32 * 1024;
+        if let Some(damage) = self.damage.take() {
+            return Err(self.fail(Failure::Damaged(damage)));
+        }
         while !self.ended && !out.is_empty() {
             if self.start == self.buffer.len() {
                 self.buffer.resize(BLOCK, 0);
@@ -196,6 +202,7 @@ impl<R: Read> Read for Inflated<R> {
                 Ok(flate2::Status::StreamEnd) => self.ended = true,
                 Ok(_) if written == 0 && at_end => return Err(self.fail(Failure::Truncated)),
                 Ok(_) => {}
+                Err(error) if written > 0 => self.damage = Some(error.to_string()),
                 Err(error) => return Err(self.fail(Failure::Damaged(error.to_string()))),
             }
             if written > 0 {

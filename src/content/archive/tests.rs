@@ -336,6 +336,31 @@ fn compressed_streams_are_archives_of_one() {
 }
 
 #[test]
+fn what_stands_before_damage_is_handed_over() {
+    let text = b"key = value\n".repeat(20);
+    let damaged = |head: &[u8]| {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(head).unwrap();
+        encoder.write_all(&text).unwrap();
+        encoder.flush().unwrap();
+        // A block of the kind that is reserved.
+        let mut bytes = encoder.get_ref().clone();
+        bytes.extend([0xff; 20]);
+        bytes
+    };
+    for (name, bytes) in [("(zlib)", damaged(b"")), ("blob", damaged(b"blob 240\0"))] {
+        let (kept, refusal) = opened(&bytes);
+        assert_eq!(kept.members, owned(&[(name, &text)]));
+        assert_eq!(refusal.map(|refusal| refusal.name()), Some("malformed-archive"));
+    }
+    let mut member = deflated("a", &text);
+    member.data = damaged(b"")[2..].to_vec();
+    let (kept, refusal) = opened(&zip(&[member, stored("b", b"more")]));
+    assert_eq!(kept.members, owned(&[("a", &text), ("b", b"more")]));
+    assert_eq!((kept.refused.len(), refusal), (1, None));
+}
+
+#[test]
 fn formats_that_are_known_but_not_opened_are_told_by_name() {
     let rar = b"Rar!\x1a\x07\x01\0".as_slice();
     for bytes in [rar, b"\x04\x22\x4d\x18\x64\x40"] {
