@@ -182,7 +182,7 @@ impl Default for Limits {
             error_bytes: 64 * KIB,
             engine_answer_timeout: Duration::from_secs(2),
             engine_export_timeout: Duration::from_secs(600),
-            in_flight_bytes: 24 * MIB,
+            in_flight_bytes: 12 * MIB,
         }
     }
 }

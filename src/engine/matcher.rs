@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use aho_corasick::AhoCorasick;
-use globset::GlobMatcher;
+use globset::{GlobMatcher, GlobSet, GlobSetBuilder};
 use regex_automata::meta::{Cache, Regex};
 use regex_automata::util::captures::Captures;
 use regex_automata::{Anchored, Input, PatternID};
@@ -40,8 +40,9 @@ pub struct Matcher {
     filters: Vec<Option<Filter>>,
     /// Rules that no literal leads to.
     slow: Vec<usize>,
-    /// Rules that the path of a file leads to.
+    /// Rules that the path of a file leads to, and the globs of all of them, compiled when first needed.
     by_path: Vec<usize>,
+    paths: OnceLock<GlobSet>,
     /// By literal: whether it is a word in the name of a key.
     words: Vec<bool>,
     /// Rules that know what the key of their value is called.
@@ -199,6 +200,7 @@ impl Matcher {
             filters,
             slow,
             by_path,
+            paths: OnceLock::new(),
             words,
             keys,
             identity: Arc::new(()),
@@ -369,7 +371,11 @@ impl Matcher {
             at = place.span.end.max(at + 1);
             let path = regions.path(place.region);
             let length = place.span.end - place.span.start;
-            if path.is_empty() || place.span.start < window.owned.start || length > WHOLE_FILE {
+            if path.is_empty()
+                || place.span.start < window.owned.start
+                || length > WHOLE_FILE
+                || !self.leads_by_path(path)
+            {
                 continue;
             }
             let from = (place.span.start - window.start) as usize;
@@ -390,6 +396,21 @@ impl Matcher {
                 attempt.by_path(path);
             }
         }
+    }
+
+    /// Whether the path of a file leads to any rule.
+    fn leads_by_path(&self, path: &[u8]) -> bool {
+        let paths = self.paths.get_or_init(|| {
+            let mut set = GlobSetBuilder::new();
+            for &rule in &self.by_path {
+                self.rules.rules()[rule].paths.iter().for_each(|glob| {
+                    set.add(glob.clone());
+                });
+            }
+            set.build()
+                .expect("each of the globs was parsed, and a set of them is small")
+        });
+        paths.is_match_candidate(&relative(path))
     }
 
     /// Finds the candidates in a text that is no file.
@@ -1016,13 +1037,17 @@ impl Region<'_> {
 impl RuleSearch {
     /// Whether a file's path, with or without a leading slash, matches one of the rule's globs.
     fn is_limited_to(&self, rule: &Rule, path: &[u8]) -> bool {
-        let path = path.strip_prefix(b"/").unwrap_or(path);
-        let path = globset::Candidate::from_bytes(path);
+        let path = relative(path);
         let globs = self
             .paths
             .get_or_init(|| rule.paths.iter().map(globset::Glob::compile_matcher).collect());
         globs.iter().any(|glob| glob.is_match_candidate(&path))
     }
+}
+
+/// A path as globs are held against it.
+fn relative(path: &[u8]) -> globset::Candidate<'_> {
+    globset::Candidate::from_bytes(path.strip_prefix(b"/").unwrap_or(path))
 }
 
 impl Search {

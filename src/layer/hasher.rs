@@ -10,8 +10,8 @@ use crate::oci::{Algorithm, DiffId, Digest, Hasher};
 
 use super::window::Buffer;
 
-/// Blocks that may wait for the hasher: 16 of at most 1 MiB, so that it can fall behind the reader for a moment.
-const BACKLOG: usize = 16;
+/// Blocks that may wait for the hasher: 8 of at most 1 MiB, so that it can fall behind the reader for a moment.
+const BACKLOG: usize = 8;
 
 /// Bytes read from a blob at a time.
 const BLOCK: usize = 256 * 1024;
@@ -57,6 +57,8 @@ pub(super) struct Tee<R> {
     inner: R,
     hasher: SyncSender<Piece>,
     block: Arc<Vec<u8>>,
+    /// Blocks the hasher still has, or had: those are used again.
+    sent: Vec<Arc<Vec<u8>>>,
     position: usize,
     failure: Option<io::Error>,
     /// Bytes read.
@@ -71,6 +73,7 @@ impl<R: Read> Tee<R> {
             inner,
             hasher,
             block: Arc::default(),
+            sent: Vec::new(),
             position: 0,
             failure: None,
             count: 0,
@@ -82,8 +85,13 @@ impl<R: Read> Tee<R> {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
-        // Reused unless the hasher still has it.
-        let mut block = Arc::try_unwrap(std::mem::take(&mut self.block)).unwrap_or_default();
+        self.sent.push(std::mem::take(&mut self.block));
+        let free = self
+            .sent
+            .iter_mut()
+            .position(|block| Arc::get_mut(block).is_some());
+        let mut shared = free.map(|free| self.sent.swap_remove(free)).unwrap_or_default();
+        let block = Arc::get_mut(&mut shared).expect("nobody else has it");
         let room = usize::try_from(self.limit.saturating_sub(self.count))
             .unwrap_or(usize::MAX)
             .min(BLOCK);
@@ -108,7 +116,7 @@ impl<R: Read> Tee<R> {
         }
         block.truncate(filled);
         self.count += filled as u64;
-        self.block = Arc::new(block);
+        self.block = shared;
         self.position = 0;
         if filled > 0 {
             // The hasher ends only when all senders are gone; if it died, the join tells.

@@ -3,6 +3,7 @@
 //!
 //! All problems of all files are collected, so that a writer of rules mends them in one round.
 
+mod bounds;
 mod gitleaks;
 mod key;
 
@@ -18,6 +19,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::rule::{Context, Example, Extractor, Literal, MAX_MATCH, Part, Pattern, REACH, Rule, RuleSet};
 use super::{Confidence, Evidence, RuleId, Severity, builtin, example, lead};
+use bounds::Bounds;
 use key::Key;
 
 /// Everything wrong with a set of rules.
@@ -303,6 +305,8 @@ fn read<'a>(files: &[(&'a str, &'a str)], origin: Origin) -> Vec<ReadFile<'a>> {
             problems: Vec::new(),
             notes: Vec::new(),
             overrides: Vec::new(),
+            #[cfg(test)]
+            worked_out: Vec::new(),
         };
         let rules = reader.file();
         (reader, rules)
@@ -338,6 +342,9 @@ struct Reader<'a> {
     problems: Vec<Problem>,
     notes: Vec<Problem>,
     overrides: Vec<Override>,
+    /// What `bounds` may list.
+    #[cfg(test)]
+    worked_out: Vec<(u64, Bounds)>,
 }
 
 /// A table and where it begins.
@@ -607,7 +614,9 @@ impl Reader<'_> {
                 let source = self.text(table, "regex")?;
                 let source = match key {
                     // What is no expression by itself is told of as it stands.
-                    Some(key) if parse_regex(&source).is_ok() => key.before(&source),
+                    Some(key) if self.origin == Origin::BuiltIn || parse_regex(&source).is_ok() => {
+                        key.before(&source)
+                    }
                     _ => source,
                 };
                 self.regex(table, "regex", source, literals, context)
@@ -642,6 +651,15 @@ impl Reader<'_> {
         literals: &[Literal],
         context: Option<&Context>,
     ) -> Option<Pattern> {
+        if self.origin == Origin::BuiltIn
+            && let Some(Bounds { max_bytes, lead }) = Bounds::known(&source, literals)
+        {
+            return Some(Pattern::Regex {
+                source,
+                max_bytes,
+                lead,
+            });
+        }
         let at = table.at(field);
         let hir = match parse_regex(&source) {
             Ok(hir) => hir,
@@ -703,6 +721,9 @@ impl Reader<'_> {
                 Some(hint),
             );
         }
+        #[cfg(test)]
+        self.worked_out
+            .push((bounds::key(&source, literals), Bounds { max_bytes, lead }));
         Some(Pattern::Regex {
             source,
             max_bytes,
@@ -1239,6 +1260,16 @@ confidence = "high"
 literals = ["acme_"]
 regex = '''acme_[A-Z0-9]{20}'''
 "#;
+
+    #[test]
+    fn bounds_of_built_in_expressions_are_those_that_are_worked_out() {
+        let mut worked_out = std::collections::BTreeMap::new();
+        for (reader, _) in read(builtin::FILES, Origin::User) {
+            assert_eq!(reader.problems, [], "{}", reader.file);
+            worked_out.extend(reader.worked_out);
+        }
+        bounds::tests::compare(&worked_out);
+    }
 
     fn load(text: &str) -> Result<RuleSet, Vec<(usize, String)>> {
         let files = [("rules/acme.toml".to_owned(), text.to_owned())];

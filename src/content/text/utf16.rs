@@ -15,7 +15,13 @@ const EVEN: u64 = u64::from_le_bytes([0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0]);
 /// eight bytes.
 pub(super) fn find(bytes: &[u8], allowance: &mut Allowance, out: &mut Vec<Decoded>) {
     let mut from = 0;
-    for (number, eight) in bytes.as_chunks::<8>().0.iter().enumerate() {
+    let stretches = (0..bytes.len()).step_by(STRETCH);
+    let hopeful = stretches.filter(|&at| bytes[at..].first_chunk().is_none_or(may_hold_run));
+    let numbered = hopeful.flat_map(|at| {
+        let (eights, _) = bytes[at..bytes.len().min(at + STRETCH)].as_chunks::<8>();
+        (at / 8..).zip(eights)
+    });
+    for (number, eight) in numbered {
         let word = u64::from_le_bytes(*eight);
         if !are_units(word) && !are_units(word.rotate_right(8)) {
             continue;
@@ -54,6 +60,26 @@ pub(super) fn find(bytes: &[u8], allowance: &mut Allowance, out: &mut Vec<Decode
             places,
         });
     }
+}
+
+/// Bytes that are passed over together.
+const STRETCH: usize = 64;
+
+/// Whether two characters stand between zeros anywhere in a stretch, which comes with four bytes of the next one. Text
+/// has no zeros, which is seen sooner. Without a branch for each byte both become vector instructions.
+fn may_hold_run(stretch: &[u8; STRETCH + 4]) -> bool {
+    if stretch.iter().map(|&byte| u8::from(byte == 0)).sum::<u8>() < 4 {
+        return false;
+    }
+    let mut any = 0;
+    for at in 0..STRETCH {
+        let is_text = |byte: u8| byte.wrapping_sub(9) < 119;
+        let is_pair = (stretch[at] | stretch[at + 2] | stretch[at + 4] == 0)
+            & is_text(stretch[at + 1])
+            & is_text(stretch[at + 3]);
+        any |= u8::from(is_pair);
+    }
+    any != 0
 }
 
 /// Whether each of four units is one byte from 9 to 127. Numbers in files of programs have zero bytes too, but seldom

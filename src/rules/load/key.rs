@@ -7,7 +7,7 @@
 
 use crate::rules::rule::{KeyName, Literal};
 
-use super::{LITERAL_BYTES, Reader, Table};
+use super::{LITERAL_BYTES, Origin, Reader, Table};
 
 /// What the three fields say.
 pub(super) struct Key {
@@ -157,7 +157,9 @@ impl Reader<'_> {
         };
         let value = self.text(table, field)?;
         let names = key.name();
-        if let Err(reason) = super::parse_regex(&names) {
+        if self.origin == Origin::User
+            && let Err(reason) = super::parse_regex(&names)
+        {
             self.say(
                 table.at("key_words"),
                 format!("`key_words` is no expression: {reason}"),
