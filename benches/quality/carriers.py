@@ -609,6 +609,33 @@ def _(pairs):
     return b"MZ" + noise + b"\0" + heap + noise
 
 
+@carrier("tight properties", "opt/app/tight.properties")
+def _(pairs):
+    if not one_line(pairs) or any(":" in value or "=" in value for _, value in pairs):
+        return None
+    return "#comment\n" + "".join(f"{dotted(key)}:{value}\n" for key, value in pairs) + "app.name:orders\n"
+
+
+@carrier("tar in base64", "srv/k8s/chart.yaml")
+def _(pairs):
+    body = CARRIERS["env"][1](pairs)
+    if not body:
+        return None
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        info = tarfile.TarInfo("app/.env")
+        info.size = len(body)
+        archive.addfile(info, io.BytesIO(body.encode()))
+    return "data:\n  files.tar: " + base64.b64encode(out.getvalue()).decode() + "\n"
+
+
+@carrier("jar in zip in base64", "srv/k8s/deployment.json")
+def _(pairs):
+    body = CARRIERS["env"][1](pairs)
+    inner = body and zipped({"app.jar": zipped({"app/.env": body})})
+    return json.dumps({"name": "app", "zip": base64.b64encode(inner).decode()}) if body else None
+
+
 @carrier("zip in base64", "srv/k8s/bundle.yaml")
 def _(pairs):
     body = CARRIERS["env"][1](pairs)

@@ -71,6 +71,25 @@ pub(super) fn words() -> impl Iterator<Item = Vec<u8>> {
     WORDS.into_iter().flat_map(spelled).chain(signed)
 }
 
+/// What the name of a file says of how its keys and values are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Nothing.
+    Any,
+    /// Properties of Java: a colon needs no space behind it.
+    Properties,
+}
+
+impl Form {
+    /// The form of the file at `path`.
+    pub(super) fn of(path: &[u8]) -> Self {
+        match path.ends_with(b".properties") {
+            true => Self::Properties,
+            false => Self::Any,
+        }
+    }
+}
+
 /// A key and its value, in offsets of the region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Assignment {
@@ -84,14 +103,14 @@ pub(super) struct Assignment {
 
 /// The assignment to the key in whose name `word` stands, if it is one. *Cost*: some ten bytes around the word, where it
 /// is none.
-pub(super) fn assignment(region: &[u8], word: &Range<usize>) -> Option<Assignment> {
+pub(super) fn assignment(region: &[u8], word: &Range<usize>, form: Form) -> Option<Assignment> {
     let signs = region[word.clone()]
         .iter()
         .rev()
         .take_while(|&&byte| !is_name(byte))
         .count();
     let name = name(region, &(word.start..word.end - signs))?;
-    let (value, is_quoted) = value(region, &name)?;
+    let (value, is_quoted) = value(region, &name, form)?;
     let mut first = value.clone();
     if !is_quoted && !starts_line(region, name.start) {
         let ends = region[value.clone()]
@@ -225,7 +244,7 @@ enum Joined {
 }
 
 /// The value, and whether it is quoted.
-fn value(region: &[u8], name: &Range<usize>) -> Option<(Range<usize>, bool)> {
+fn value(region: &[u8], name: &Range<usize>, form: Form) -> Option<(Range<usize>, bool)> {
     let mut cursor = Cursor { region, at: name.end };
     let joined = joined(&mut cursor, name)?;
     if joined != Joined::Length {
@@ -262,7 +281,13 @@ fn value(region: &[u8], name: &Range<usize>) -> Option<(Range<usize>, bool)> {
     }
     match cursor.quote() {
         Some(quote) => Some((quoted(&mut cursor, quote)?, true)),
-        None => Some((unquoted(&cursor, joined, name)?, false)),
+        None => {
+            // `x-access-token:abc` is a user and a password, but in files that are made of keys and values.
+            let is_joined_by_colon = cursor.at.checked_sub(1).map(|at| region[at]) == Some(b':');
+            let is_key = form == Form::Properties && starts_line(region, name.start);
+            (!is_joined_by_colon || is_key).then_some(())?;
+            Some((unquoted(&cursor, joined, name)?, false))
+        }
     }
 }
 
@@ -425,9 +450,7 @@ fn unquoted(cursor: &Cursor<'_>, joined: Joined, name: &Range<usize>) -> Option<
     let text = &cursor.rest()[..cursor.rest().len().min(LONGEST)];
     let ends = |byte: u8| !(b'!'..=b'~').contains(&byte) || is_quote(byte) || matches!(byte, b'<' | b'\\');
     let length = text.iter().position(|&byte| ends(byte)).unwrap_or(text.len());
-    // `x-access-token:abc` is a user and a password.
-    let is_login = cursor.at.checked_sub(1).map(|at| cursor.region[at]) == Some(b':');
-    if length == LONGEST || is_login {
+    if length == LONGEST {
         return None;
     }
     if joined == Joined::Space {
@@ -626,10 +649,27 @@ mod tests {
 
     /// The key and the value around `word`.
     fn read(text: &str, word: &str) -> Option<(String, String)> {
+        read_as(Form::Any, text, word)
+    }
+
+    fn read_as(form: Form, text: &str, word: &str) -> Option<(String, String)> {
         let at = text.find(word).unwrap();
-        let found = assignment(text.as_bytes(), &(at..at + word.len()))?;
+        let found = assignment(text.as_bytes(), &(at..at + word.len()), form)?;
         let key = String::from_utf8(found.key(text.as_bytes())).unwrap();
         Some((key, text[found.first].to_owned()))
+    }
+
+    #[test]
+    fn a_colon_joins_without_space_in_properties_only() {
+        let of = |path: &str, text: &str| read_as(Form::of(path.as_bytes()), text, "password");
+        let text = "a=b\ndb.password:hunter22\n";
+        let expected = ("db_password".to_owned(), "hunter22".to_owned());
+        assert_eq!(of("srv/app/db.properties", text), Some(expected));
+        assert_eq!(of("srv/app/users.txt", text), None);
+        assert_eq!(
+            of("db.properties", "url=https://password:hunter22@acme.io\n"),
+            None
+        );
     }
 
     #[test]
@@ -750,7 +790,7 @@ mod tests {
         ) {
             let start = start.index(text.len() + 1);
             let word = start..(start + length).min(text.len());
-            if let Some(found) = assignment(text.as_bytes(), &word) {
+            if let Some(found) = assignment(text.as_bytes(), &word, Form::Any) {
                 let key = found.key(text.as_bytes());
                 proptest::prop_assert!(!key.windows(2).any(|pair| pair == b"__" || pair == b".."));
                 proptest::prop_assert!(found.name.end <= found.value.start && found.value.end <= text.len());

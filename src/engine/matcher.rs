@@ -281,7 +281,8 @@ impl Matcher {
                 continue;
             }
             // One name may hold several of the words.
-            let assignment = assignment::assignment(region.bytes, &literal)
+            let form = assignment::Form::of(regions.path(region.number));
+            let assignment = assignment::assignment(region.bytes, &literal, form)
                 .filter(|found| assigned != Some(region.start + found.name.start as u64));
             let Some(assignment) = assignment else { continue };
             assigned = Some(region.start + assignment.name.start as u64);

@@ -6,6 +6,7 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use super::inflate::USTAR;
 use super::runs::{self, Runs};
 use super::{Allowance, Decoded, Encoding, Places, hex, is_text, is_utf16, is_worth};
 
@@ -134,6 +135,9 @@ fn begin(run: &[u8], is_cut: bool) -> Option<usize> {
     if !is_cut && look(run).is_some_and(|seen| is_worth(seen.bytes())) {
         return Some(0);
     }
+    if !is_cut && is_tar(run) {
+        return Some(0);
+    }
     let spots = [0, run.len() / 2];
     for spot in &spots[usize::from(!is_cut)..] {
         for phase in 0..4 {
@@ -158,6 +162,16 @@ fn begin(run: &[u8], is_cut: bool) -> Option<usize> {
         }
     }
     None
+}
+
+/// Whether the header of a tar archive stands at the begin of what a run decodes to. Its name is text, but the bytes that
+/// fill its field are not.
+fn is_tar(run: &[u8]) -> bool {
+    let quads = run.as_chunks::<4>().0.iter().skip(USTAR / 3);
+    let bytes: Vec<u8> = quads.take(3).filter_map(quad).flatten().collect();
+    bytes
+        .get(USTAR % 3..)
+        .is_some_and(|bytes| bytes.starts_with(b"ustar"))
 }
 
 fn is_printable(byte: u8) -> bool {
@@ -190,7 +204,12 @@ fn look(run: &[u8]) -> Option<Look> {
             // Bytes that begin no character of UTF-8, but for a byte order mark.
             is_packed = matches!(
                 bytes,
-                [0x1f, 0x8b, _] | [0x28, 0xb5, _] | [0x78, ..] | [0xfd, b'7', _] | [b'P', b'K', 3]
+                [0x1f, 0x8b, _]
+                    | [0x28, 0xb5, _]
+                    | [0x78, ..]
+                    | [0xfd, b'7', _]
+                    | [b'P', b'K', 3]
+                    | [b'B', b'Z', b'h']
             );
             if !is_packed && matches!(bytes[0], 0x80..=0xc1 | 0xf5..=0xfd) {
                 return None;

@@ -1,5 +1,5 @@
-//! Compressed data inside of a decoded text, as Helm and Terraform store it, and small zip archives, whose members are
-//! read as one text. Whole files are no matter of this module.
+//! Compressed data inside of a decoded text, as Helm and Terraform store it, and small archives, which are read as one
+//! text. Whole files are no matter of this module.
 
 use std::io::{self, Read};
 
@@ -31,98 +31,132 @@ pub(super) fn codec(head: &[u8]) -> Option<&'static str> {
         Codec::Plain => match head {
             [0x78, flags, ..] if flags & 0x20 == 0 && (0x7800 + u16::from(*flags)) % 31 == 0 => Some("zlib"),
             [b'P', b'K', 3, 4, ..] => Some("zip"),
+            _ if head.get(USTAR..).is_some_and(|head| head.starts_with(b"ustar")) => Some("tar"),
             _ => None,
         },
     }
 }
 
-/// Whether `bytes` begin as compressed data does.
+/// Where the header of a tar archive says that it is one (POSIX.1-1988).
+pub(super) const USTAR: usize = 257;
+
+/// Whether `bytes` begin as compressed data or an archive does.
 pub fn is_compressed(bytes: &[u8]) -> bool {
     codec(bytes).is_some()
 }
 
-/// Decompresses `bytes` where they are compressed, as far as `allowance` goes. `None` where they are not.
+/// Decompresses `bytes` where they are compressed, as far as `allowance` goes, and what in them is compressed again.
+/// `None` where they are not. A tar archive is searched as it is.
 ///
-/// *Cost*: a buffer of 256 KiB, and at most 8 MiB for the codec: what asks for more is no text of a configuration.
+/// *Cost*: a buffer of 256 KiB for each level, and at most 8 MiB for the codec: what asks for more is no text of a
+/// configuration.
 pub fn inflate(bytes: &[u8], allowance: &mut Allowance, limits: &Limits) -> Option<Inflated> {
     let codec = codec(bytes)?;
-    let mut inflated = Inflated {
-        codec,
-        bytes: Vec::new(),
-        is_whole: false,
+    let limits = Limits {
+        zstd_window_log: limits.zstd_window_log.min(23),
+        ..limits.clone()
     };
-    let mut block = [0; 4096];
-    if codec == "zip" {
-        let mut members = Joined {
-            text: &mut inflated.bytes,
-            allowance,
-            is_whole: true,
-        };
-        let opened = archive::open(Format::Zip, Source::Whole(bytes), limits, &mut members);
-        inflated.is_whole = members.is_whole && opened.is_ok();
-    } else if codec == "zlib" {
-        let mut decoder = flate2::read::ZlibDecoder::new(bytes);
-        loop {
-            match decoder.read(&mut block) {
-                Ok(0) => {
-                    inflated.is_whole = true;
-                    break;
-                }
-                Ok(count) if allowance.take(count) => inflated.bytes.extend_from_slice(&block[..count]),
-                Ok(_) | Err(_) => break,
-            }
-        }
-    } else {
-        let limits = Limits {
-            zstd_window_log: limits.zstd_window_log.min(23),
-            ..limits.clone()
-        };
-        let mut decoder = Decoder::open(bytes, &limits).ok()?;
-        let mut aside = Vec::new();
-        loop {
-            match decoder.step(&mut block, &mut aside) {
-                Ok(Step::Data(count)) if allowance.take(count) => {
-                    inflated.bytes.extend_from_slice(&block[..count]);
-                }
-                Ok(Step::Aside { .. }) => aside.clear(),
-                Ok(Step::End) => {
-                    inflated.is_whole = true;
-                    break;
-                }
-                Ok(Step::Data(_)) | Err(_) => break,
-            }
-        }
-    }
+    let mut text = Unpacked {
+        bytes: Vec::new(),
+        allowance,
+        limits: &limits,
+        levels: LEVELS,
+        is_whole: true,
+    };
+    text.open(bytes);
+    let inflated = Inflated {
+        codec,
+        is_whole: text.is_whole,
+        bytes: text.bytes,
+    };
     // Two bytes that look like a header are no stream.
     (!inflated.bytes.is_empty()).then_some(inflated)
 }
 
-/// The members of an archive, one behind the other.
-struct Joined<'t> {
-    text: &'t mut Vec<u8>,
+/// How often something may be compressed within what is compressed: an archive in an archive, and its members.
+const LEVELS: usize = 3;
+
+/// What was unpacked, the members of an archive one behind the other.
+struct Unpacked<'t> {
+    bytes: Vec<u8>,
     allowance: &'t mut Allowance,
+    limits: &'t Limits,
+    /// How many levels may follow.
+    levels: usize,
     is_whole: bool,
 }
 
-impl Members for Joined<'_> {
-    fn member(&mut self, _step: archive::Step<'_>, content: &mut dyn Read) -> io::Result<()> {
+impl Unpacked<'_> {
+    /// Adds what `bytes` hold: they themselves, where they are not compressed or too deep.
+    fn open(&mut self, bytes: &[u8]) {
+        let codec = codec(bytes).filter(|_| self.levels > 0);
+        self.levels = self.levels.saturating_sub(1);
+        match codec {
+            None | Some("tar") if self.allowance.take(bytes.len()) => self.bytes.extend_from_slice(bytes),
+            None | Some("tar") => self.is_whole = false,
+            Some("zip") => {
+                let limits = self.limits;
+                self.is_whole &= archive::open(Format::Zip, Source::Whole(bytes), limits, self).is_ok();
+            }
+            Some("zlib") => self.stream(&mut flate2::read::ZlibDecoder::new(bytes)),
+            Some(_) => match Decoder::open(bytes, self.limits) {
+                Ok(decoder) => self.stream(&mut Decompressed(decoder)),
+                Err(_) => self.is_whole = false,
+            },
+        }
+        self.levels += 1;
+    }
+
+    /// Adds what a stream holds. Its end shows what it was, so that it is read first.
+    fn stream(&mut self, stream: &mut dyn Read) {
+        let mut inner = Vec::new();
         let mut block = [0; 4096];
         loop {
-            match content.read(&mut block)? {
-                0 => break,
-                count if self.allowance.take(count) => self.text.extend_from_slice(&block[..count]),
-                _ => {
+            match stream.read(&mut block) {
+                Ok(0) => break,
+                Ok(count) if self.allowance.take(count) => inner.extend_from_slice(&block[..count]),
+                Ok(_) | Err(_) => {
                     self.is_whole = false;
-                    return Err(io::ErrorKind::StorageFull.into());
+                    break;
                 }
             }
         }
-        self.text.push(b'\n');
-        Ok(())
+        match is_compressed(&inner) {
+            true => self.open(&inner),
+            false => self.bytes.append(&mut inner),
+        }
+    }
+}
+
+impl Members for Unpacked<'_> {
+    fn member(&mut self, _step: archive::Step<'_>, content: &mut dyn Read) -> io::Result<()> {
+        self.stream(content);
+        self.bytes.push(b'\n');
+        match self.allowance.is_spent() {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
     }
 
     fn refused(&mut self, _name: &[u8], _refusal: Refusal) {
         self.is_whole = false;
+    }
+}
+
+/// The decompressed bytes of a blob, without what lies beside them.
+struct Decompressed<'b>(Decoder<&'b [u8]>);
+
+impl Read for Decompressed<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut aside = Vec::new();
+        loop {
+            match self.0.step(out, &mut aside) {
+                Ok(Step::Data(count)) => return Ok(count),
+                Ok(Step::Aside { .. }) => aside.clear(),
+                Ok(Step::End) => return Ok(0),
+                Err(error) => return Err(io::Error::other(error)),
+            }
+        }
     }
 }
 
@@ -131,6 +165,23 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
+
+    #[test]
+    fn what_is_compressed_within_what_is_compressed_is_read_too_but_not_without_end() {
+        let pack = |bytes: &[u8]| {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            gzip.write_all(bytes).unwrap();
+            gzip.finish().unwrap()
+        };
+        let text = b"db.password=hunter22\n".as_slice();
+        let mut packed = text.to_vec();
+        for level in 1..=6 {
+            packed = pack(&packed);
+            let inflated = inflate(&packed, &mut Allowance::new(1 << 20), &Limits::default()).unwrap();
+            assert!(inflated.is_whole);
+            assert_eq!(inflated.bytes == text, level <= LEVELS, "{level}");
+        }
+    }
 
     #[test]
     fn gzip_and_zlib_are_decompressed_as_far_as_the_allowance_goes() {
