@@ -9,10 +9,11 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use aho_corasick::AhoCorasick;
 use globset::GlobMatcher;
 use regex_automata::meta::{Cache, Regex};
 use regex_automata::util::captures::Captures;
-use regex_automata::{Anchored, Input, PatternID, PatternSet};
+use regex_automata::{Anchored, Input, PatternID};
 use sha2::{Digest as _, Sha256};
 
 use super::assignment::{self, Assignment};
@@ -82,12 +83,24 @@ struct RuleSearch {
     value: Option<Search>,
 }
 
-/// The names of all keys in one expression, compiled when first needed.
+/// The names of keys that rules know.
 struct Keys {
-    /// By pattern: its rule.
+    /// By place: the rule.
     rules: Vec<usize>,
+    /// By place: the expression of the name, and the same compiled when first needed.
     names: Vec<String>,
-    compiled: OnceLock<Regex>,
+    compiled: Vec<OnceLock<Regex>>,
+    /// Those that any name may fit.
+    any: Vec<usize>,
+    /// What leads to the others, compiled when first needed.
+    texts: OnceLock<KeyTexts>,
+}
+
+/// Texts that names of keys hold.
+struct KeyTexts {
+    search: AhoCorasick,
+    /// By text: the places in [`Keys`] of those whose names hold it.
+    of: Vec<Vec<usize>>,
 }
 
 /// An expression that is compiled when first needed.
@@ -274,7 +287,7 @@ impl Matcher {
                 .filter(|found| assigned != Some(region.start + found.name.start as u64));
             let Some(assignment) = assignment else { continue };
             assigned = Some(region.start + assignment.name.start as u64);
-            for rule in self.keys.matching(&assignment.key(region.bytes)) {
+            for rule in self.keys.matching(&self.rules, &assignment.key(region.bytes)) {
                 let mut attempt = Attempt {
                     matcher: self,
                     regions,
@@ -951,30 +964,65 @@ impl Attempt<'_, '_> {
 
 impl Keys {
     fn of(rules: &RuleSet) -> Self {
-        let keys = rules.rules().iter().enumerate();
-        let (rules, names) = keys
-            .filter_map(|(number, rule)| Some((number, rule.anchor.key.as_ref()?.names.clone())))
-            .unzip();
-        Self {
-            rules,
-            names,
-            compiled: OnceLock::new(),
+        let mut keys = Self {
+            rules: Vec::new(),
+            names: Vec::new(),
+            compiled: Vec::new(),
+            any: Vec::new(),
+            texts: OnceLock::new(),
+        };
+        for (number, rule) in rules.rules().iter().enumerate() {
+            let Some(key) = &rule.anchor.key else { continue };
+            if key.texts.is_empty() {
+                keys.any.push(keys.rules.len());
+            }
+            keys.rules.push(number);
+            keys.names.push(key.names.clone());
+            keys.compiled.push(OnceLock::new());
         }
+        keys
     }
 
-    /// The rules that know a key of this name.
-    fn matching(&self, key: &[u8]) -> impl Iterator<Item = usize> + use<'_> {
-        let regex = self.compiled.get_or_init(|| {
-            let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-            rules::compile_many(&names).expect("the loader parsed each of them")
+    /// The rules that know a key of this name, in their order.
+    ///
+    /// *Cost*: one search for the texts of all rules, and the expressions of those whose text is there. All expressions in
+    /// one are too many states for an automaton that is built as it goes, and what is left without one is fifty times as
+    /// slow.
+    fn matching(&self, rules: &RuleSet, key: &[u8]) -> Vec<usize> {
+        let texts = self.texts.get_or_init(|| KeyTexts::of(self, rules));
+        let plain: Vec<u8> = key.iter().copied().filter(|byte| !b"_.".contains(byte)).collect();
+        let mut likely = self.any.clone();
+        for found in texts.search.find_overlapping_iter(&plain) {
+            likely.extend(&texts.of[found.pattern().as_usize()]);
+        }
+        likely.sort_unstable();
+        likely.dedup();
+        likely.retain(|&place| {
+            let compile = || rules::compile(&self.names[place]).expect("the loader parsed it");
+            self.compiled[place].get_or_init(compile).is_match(key)
         });
-        let mut matched = PatternSet::new(regex.pattern_len());
-        regex.which_overlapping_matches(&Input::new(key), &mut matched);
-        let matched: Vec<usize> = matched
-            .iter()
-            .map(|pattern| self.rules[pattern.as_usize()])
-            .collect();
-        matched.into_iter()
+        likely.iter().map(|&place| self.rules[place]).collect()
+    }
+}
+
+impl KeyTexts {
+    fn of(keys: &Keys, rules: &RuleSet) -> Self {
+        let mut known: HashMap<&str, usize> = HashMap::new();
+        let mut of: Vec<Vec<usize>> = Vec::new();
+        let mut texts = Vec::new();
+        for (place, &rule) in keys.rules.iter().enumerate() {
+            let key = rules.rules()[rule].anchor.key.as_ref();
+            for text in key.iter().flat_map(|key| &key.texts) {
+                let number = *known.entry(text).or_insert_with(|| {
+                    texts.push(text);
+                    of.push(Vec::new());
+                    of.len() - 1
+                });
+                of[number].push(place);
+            }
+        }
+        let search = AhoCorasick::new(texts).expect("a few hundred short texts fit");
+        Self { search, of }
     }
 }
 

@@ -182,6 +182,9 @@ pub struct KeyName {
     /// An expression for the words of the name and of what encloses it, in lower case: those of one name are joined
     /// by `_`, names by a dot.
     pub names: String,
+    /// Texts one of which stands in each such name, in lower case and without what joins its words. Empty where any name
+    /// may fit.
+    pub texts: Vec<String>,
     /// What the value looks like from its begin on.
     pub value: Pattern,
 }

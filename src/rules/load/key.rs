@@ -74,6 +74,17 @@ impl Key {
         }
     }
 
+    /// The texts as [`KeyName::texts`] has them.
+    fn texts(&self) -> Vec<String> {
+        let plain = |text: &String| -> String {
+            let letters = text
+                .chars()
+                .filter(|letter| !matches!(letter, '_' | '-' | '.' | '^'));
+            letters.collect::<String>().to_ascii_lowercase()
+        };
+        self.begins.iter().chain(&self.names).map(plain).collect()
+    }
+
     /// The expression of the name as [`KeyName::names`] has it.
     fn name(&self) -> String {
         let loosely = |text: &String| -> String {
@@ -153,7 +164,11 @@ impl Reader<'_> {
             return None;
         }
         let value = self.regex(table, field, secret(&value), &[], None)?;
-        Some(KeyName { names, value })
+        Some(KeyName {
+            names,
+            texts: key.texts(),
+            value,
+        })
     }
 
     fn names(&mut self, table: Table<'_>, field: &str) -> Vec<String> {
