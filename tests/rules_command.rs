@@ -185,6 +185,21 @@ fn an_expression_that_cannot_be_bounded_or_read_is_an_error_with_its_line() {
             3,
             "is no expression",
         ),
+        (
+            "[[rules]]\nid = \"a\"\nregex = '''abc(?=x)'''\n",
+            3,
+            "hint: every expression runs in linear time",
+        ),
+        (
+            "[[rules]]\nid = \"a\"\nregex = '''abc'''\n[rules.allowlist]\nregexes = ['''a(b''']\n",
+            5,
+            "hint: the syntax is that of",
+        ),
+        (
+            "[[rule]]\nid = \"a\"\ntitle = \"A\"\nseverity = \"low\"\nconfidence = \"low\"\nliterals = [\"abc\"]\nregex = '''abc\\pL'''\n",
+            7,
+            "hint: write the ranges of bytes",
+        ),
         ("[[rules]]\nregex = '''abc'''\n", 1, "`id` is missing"),
         (
             "[[rules]]\nid = \"a\"\nregex = '''abc'''\nkeywords = 7\n",
@@ -209,6 +224,22 @@ fn an_expression_that_cannot_be_bounded_or_read_is_an_error_with_its_line() {
             );
         }
     }
+}
+
+#[test]
+fn a_rule_of_gitleaks_with_a_unicode_class_is_left_out_and_told() {
+    let rules = "[[rules]]\nid = \"a\"\nregex = '''acme\\pL{8}'''\n\n[[rules]]\nid = \"b\"\nregex = '''acme_[0-9]{8}'''\n";
+    let run = layersift(["rules", "check", "r.toml"])
+        .file("r.toml", rules)
+        .run()
+        .expect_code(0);
+    assert!(
+        run.stderr
+            .contains("r.toml:3: `a` is left out: it has a Unicode class"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.text().starts_with("1 rule"), "{}", run.text());
 }
 
 #[test]

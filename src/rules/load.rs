@@ -204,9 +204,30 @@ pub(super) fn parse_regex(source: &str) -> Result<Hir, String> {
         .parse(source)
         .map_err(|error| match error {
             regex_syntax::Error::Parse(error) => error.kind().to_string(),
-            regex_syntax::Error::Translate(error) => error.kind().to_string(),
+            regex_syntax::Error::Translate(error) => match error.kind() {
+                regex_syntax::hir::ErrorKind::UnicodeNotAllowed => UNICODE.to_owned(),
+                kind => kind.to_string(),
+            },
             error => error.to_string(),
         })
+}
+
+/// Why an expression with a class such as `\pL` is none here.
+const UNICODE: &str = "it has a Unicode class, and files are bytes";
+
+/// What to write instead of what is no expression.
+fn hint_for(reason: &str) -> String {
+    let hint = match reason {
+        UNICODE => "write the ranges of bytes: `[A-Za-z\\x80-\\xff]`",
+        _ if reason.contains("look-around") => {
+            "every expression runs in linear time: write what may follow as part of it, and mark the secret with a group"
+        }
+        _ if reason.contains("backreferences") => {
+            "every expression runs in linear time: write both texts out"
+        }
+        _ => "the syntax is that of the `regex` crate; between ''' and ''' TOML changes nothing",
+    };
+    hint.to_owned()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -664,7 +685,8 @@ impl Reader<'_> {
         let hir = match parse_regex(&source) {
             Ok(hir) => hir,
             Err(reason) => {
-                self.say(at, format!("`{field}` is no expression: {reason}"), None);
+                let hint = hint_for(&reason);
+                self.say(at, format!("`{field}` is no expression: {reason}"), Some(hint));
                 return None;
             }
         };

@@ -7,7 +7,7 @@
 
 use regex_syntax::hir::{Capture, Class, Hir, HirKind, Repetition};
 
-use super::{LITERAL_BYTES, Reader, Table, compile, has_unicode_class, parse_regex};
+use super::{LITERAL_BYTES, Reader, Table, UNICODE, compile, has_unicode_class, parse_regex};
 use crate::rules::lead;
 use crate::rules::rule::{
     Allow, AllowTarget, Boundary, Filter, Literal, MAX_MATCH, Part, Pattern, Rule, SecretKind,
@@ -41,7 +41,7 @@ impl Reader<'_> {
         for (name, at) in names(document) {
             match name.as_str() {
                 "rules" | "allowlist" | "allowlists" => {}
-                "extend" => self.note(at, "`extend` is left out: what it names is not read"),
+                "extend" => self.note(at, "`extend` is left out: what it names is not read; the built-in rules run beside these unless told otherwise"),
                 name if SILENT.contains(&name) => {}
                 name => self.note(at, format!("`{name}` is left out: it is not known here")),
             }
@@ -83,16 +83,17 @@ impl Reader<'_> {
         let source = self.text(table, "regex")?;
         let at = table.at("regex");
         let hir = match parse_regex(&source) {
-            Ok(hir) if has_unicode_class(&hir) => {
+            Ok(hir) if !has_unicode_class(&hir) => hir,
+            Err(reason) if reason != UNICODE => {
+                let hint = super::hint_for(&reason);
+                self.say(at, format!("`regex` is no expression: {reason}"), Some(hint));
+                return None;
+            }
+            Ok(_) | Err(_) => {
                 self.note(
                     at,
                     format!("`{name}` is left out: it has a Unicode class, and files are bytes"),
                 );
-                return None;
-            }
-            Ok(hir) => hir,
-            Err(reason) => {
-                self.say(at, format!("`regex` is no expression: {reason}"), None);
                 return None;
             }
         };
@@ -227,15 +228,15 @@ impl Reader<'_> {
     }
 
     fn is_expression(&mut self, at: usize, field: &str, source: &str) -> bool {
-        let compiled = compile(source);
-        if compiled.is_err() {
-            self.say(
-                at,
-                format!("`{field}` has an expression that does not compile"),
-                None,
-            );
+        let problem = match parse_regex(source) {
+            Err(reason) => Some(reason),
+            Ok(_) => compile(source).err().map(|_| "it is too large".to_owned()),
+        };
+        if let Some(reason) = &problem {
+            let hint = super::hint_for(reason);
+            self.say(at, format!("`{field}` is no expression: {reason}"), Some(hint));
         }
-        compiled.is_ok()
+        problem.is_none()
     }
 
     fn known_word<T: std::str::FromStr>(&mut self, table: Table<'_>, field: &str) -> Option<T> {
