@@ -726,6 +726,29 @@ fn quay_is_asked_page_by_page() {
     });
 }
 
+#[test]
+fn the_page_and_the_text_of_a_state_name_every_leak_and_no_secret() {
+    let registry = registry().start();
+    fill(&registry);
+    let place = Place::new();
+    place.sweep(&registry.host(), 1);
+    let report = place.report();
+    for format in ["html", "markdown"] {
+        let run = place
+            .command(&["sweep", "report", "--format", format])
+            .run()
+            .expect_code(1);
+        for image in report["images"].as_array().unwrap() {
+            let leaks = !image["findings"].as_array().unwrap().is_empty();
+            let digest = image["digest"].as_str().unwrap();
+            assert_eq!(run.text().contains(digest), leaks, "{format}: {digest}");
+        }
+        for number in [3, 5, 7] {
+            assert!(!run.text().contains(&token(number)), "{format}");
+        }
+    }
+}
+
 /// A limit on the size of files stands for a disk that is full.
 #[test]
 fn a_full_disk_is_named_and_the_sweep_goes_on_when_there_is_room() {

@@ -824,7 +824,7 @@ pub(super) struct SweepReportArgs {
     /// The state.
     #[arg(long, value_name = "FILE", default_value = "layersift-sweep.db")]
     pub(super) state: PathBuf,
-    /// What to write: json, markdown, to standard output, or `sarif=DIR/`, one file for each image.
+    /// What to write: html, json, markdown, to standard output, or `sarif=DIR/`, one file for each image.
     #[arg(long, short, value_name = "FORMAT", default_value = "json")]
     pub(super) format: String,
     /// The key of the state, for `sarif`.

@@ -25,6 +25,7 @@ mod rules;
 mod scan;
 mod scan_layer;
 pub mod show;
+mod summary;
 mod sweep;
 mod upload;
 mod worker;

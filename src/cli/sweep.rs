@@ -19,6 +19,7 @@ use super::login;
 use super::messages::{Messages, colored};
 use super::queue::queue_options;
 use super::scan::{FINGERPRINT_KEY, chosen, load_rules, terminal_width};
+use super::summary;
 use crate::finding::{Fingerprinter, Reveal};
 use crate::layer::Progress;
 use crate::limits::Limits;
@@ -525,7 +526,8 @@ fn write_report(args: &SweepReportArgs, output: &OutputArgs, messages: &Messages
             serde_json::to_writer_pretty(&mut out, &document)?;
             writeln!(out)?;
         }
-        ("markdown", None) => markdown(&mut out, &images, &missing)?,
+        ("html", None) => summary::html(&mut out, &images, &missing)?,
+        ("markdown", None) => summary::markdown(&mut out, &images, &missing)?,
         ("sarif", Some(folder)) => {
             let rules = Arc::new(chosen(load_rules(&args.rules)?, false, messages));
             let key = key(&args.state, args.fingerprint_key_file.as_deref(), false, messages)?;
@@ -543,7 +545,7 @@ fn write_report(args: &SweepReportArgs, output: &OutputArgs, messages: &Messages
             }
         }
         _ => bail!(
-            "`{}` is none of json, markdown, sarif=DIR/",
+            "`{}` is none of html, json, markdown, sarif=DIR/",
             text::escape(args.format.as_bytes())
         ),
     }
@@ -574,62 +576,6 @@ fn write_sarif(
     (format.reporter)(settings)
         .write(&report, &verdict, Reveal::Redacted, &mut sink)
         .context("cannot write the sarif report")
-}
-
-fn markdown(
-    out: &mut impl std::io::Write,
-    images: &[ImageFindings],
-    missing: &[Missing],
-) -> std::io::Result<()> {
-    let cell = |text: &str| text.replace('|', "\\|").replace('`', "'");
-    let with: Vec<&ImageFindings> = images
-        .iter()
-        .filter(|image| image.findings.iter().any(|finding| finding.counts))
-        .collect();
-    writeln!(out, "# Secrets in images\n")?;
-    writeln!(
-        out,
-        "{} of {} images that can be pulled have secrets; {} things were not read.",
-        with.len(),
-        images.len(),
-        missing.len()
-    )?;
-    for image in with {
-        let tags = match image.tags.is_empty() {
-            true => "no tag leads to it any more".to_owned(),
-            false => image.tags.join(", "),
-        };
-        writeln!(out, "\n## {}@{}\n", cell(&image.repository), image.digest)?;
-        writeln!(out, "Tags: {}.", cell(&tags))?;
-        for (name, value) in [("Source", &image.source), ("Authors", &image.authors)] {
-            if let Some(value) = value {
-                writeln!(out, "{name}: `{}`.", cell(&text::escape(value.as_bytes())))?;
-            }
-        }
-        writeln!(
-            out,
-            "\n| secret | rule | status | layer | place |\n|---|---|---|---|---|"
-        )?;
-        for finding in image.findings.iter().filter(|finding| finding.counts) {
-            writeln!(
-                out,
-                "| `{}` {} | {} | {} | {} | `{}` |",
-                finding.secret,
-                cell(&finding.redacted),
-                cell(&finding.rule),
-                finding.status,
-                finding.layer,
-                cell(&finding.place)
-            )?;
-        }
-    }
-    if !missing.is_empty() {
-        writeln!(out, "\n## Not read\n")?;
-        for Missing { what, reason, why } in missing {
-            writeln!(out, "- `{}`: {reason}: {}", cell(what), cell(why))?;
-        }
-    }
-    Ok(())
 }
 
 /// How registries are spoken to, for questions that ask them.
