@@ -805,6 +805,7 @@ mod output {
             ("sweep", &["sweep", "--help"]),
             ("sweep-report", &["sweep", "report", "--help"]),
             ("upload", &["upload", "--help"]),
+            ("worker", &["worker", "--help"]),
         ] {
             let run = layersift(args).run().expect_code(0);
             let path =
@@ -852,6 +853,7 @@ mod output {
                 "show",
                 "sweep",
                 "upload",
+                "worker",
                 "help"
             ],
             "each has its help here"

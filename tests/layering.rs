@@ -83,6 +83,8 @@ const CAGES: &[(&str, &[&str])] = &[
         "reqwest",
         &["source::registry", "source::engine", "sweep", "github"],
     ),
+    ("async_nats", &["sweep::queue::nats"]),
+    ("futures_util", &["sweep::queue::nats"]),
     // One place that loses no byte of compressed data.
     ("bzip2", &["content"]),
     // An upload is compressed, not read.

@@ -1,5 +1,6 @@
 //! Sweeps whose layers are read by many machines: each ends with the state that a sweep on one machine makes.
 
+mod queue;
 mod shards;
 
 use rusqlite::Connection;

@@ -426,7 +426,7 @@ fn scripted(answer: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) 
     })
 }
 
-fn reasons(place: &Place) -> Vec<String> {
+pub(crate) fn reasons(place: &Place) -> Vec<String> {
     let missing = place.report()["missing"].clone();
     let missing = missing.as_array().unwrap();
     missing
@@ -724,4 +724,66 @@ fn quay_is_asked_page_by_page() {
         _ => None,
     }
     });
+}
+
+#[test]
+fn the_page_and_the_text_of_a_state_name_every_leak_and_no_secret() {
+    let registry = registry().start();
+    fill(&registry);
+    let place = Place::new();
+    place.sweep(&registry.host(), 1);
+    let report = place.report();
+    for format in ["html", "markdown"] {
+        let run = place
+            .command(&["sweep", "report", "--format", format])
+            .run()
+            .expect_code(1);
+        for image in report["images"].as_array().unwrap() {
+            let leaks = !image["findings"].as_array().unwrap().is_empty();
+            let digest = image["digest"].as_str().unwrap();
+            assert_eq!(run.text().contains(digest), leaks, "{format}: {digest}");
+        }
+        for number in [3, 5, 7] {
+            assert!(!run.text().contains(&token(number)), "{format}");
+        }
+    }
+}
+
+/// A limit on the size of files stands for a disk that is full.
+#[test]
+fn a_full_disk_is_named_and_the_sweep_goes_on_when_there_is_room() {
+    let registry = registry().start();
+    fill(&registry);
+    let place = Place::new();
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 1200; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_layersift"))
+        .args(["sweep", &registry.host(), "--state"])
+        .arg(place.state())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("cannot use the state"), "{stderr}");
+    let run = place.command(&["sweep", &registry.host()]).run().expect_code(1);
+    assert!(run.stderr.contains("going on"), "{}", run.stderr);
+    let whole = Place::new();
+    whole.sweep(&registry.host(), 1);
+    assert_eq!(place.report(), whole.report());
+}
+
+#[test]
+fn an_address_for_numbers_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let place = Place::new();
+    let run = place
+        .command(&["sweep", "127.0.0.1:1", "--metrics", &port])
+        .run()
+        .expect_code(2);
+    assert!(
+        run.stderr.contains(&format!("127.0.0.1:{port}")),
+        "{}",
+        run.stderr
+    );
 }

@@ -1,5 +1,6 @@
 //! The arguments of every command, as clap reads them. They go no further than `cli`.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ pub(super) enum Command {
     Sweep(Box<SweepArgs>),
     /// Upload a SARIF report to GitHub code scanning, and wait until it is read.
     Upload(UploadArgs),
+    /// Read layers for the sweeps of a queue.
+    Worker(Box<WorkerArgs>),
 }
 
 /// What all commands have.
@@ -525,11 +528,15 @@ try whether a guessed password is in it: keep both from others.
 
 A sweep that was ended in any way goes on with the same command.
 
+With --queue, lists and manifests are read here, and layers by every `layersift worker` that has the
+key. The login for the queue is in LAYERSIFT_QUEUE_USER and LAYERSIFT_QUEUE_PASSWORD, in
+LAYERSIFT_QUEUE_TOKEN, or in the file of --queue-creds.
+
 Exit codes:
   0  everything was read, and nothing that can be pulled has a secret
   1  findings
   2  usage or configuration, or a state that cannot be used
-  3  nothing could be read
+  3  nothing could be read, or the queue cannot be used
   4  something was not read; no findings so far
   5  something was not read, and there are findings
   130, 143  interrupted";
@@ -544,6 +551,71 @@ pub(super) struct SweepArgs {
     pub(super) dry_run: bool,
     #[command(flatten)]
     pub(super) run: SweepRunArgs,
+
+    /// Have layers read by the workers of this NATS server, `nats://HOST[:PORT]` or `tls://HOST[:PORT]`.
+    #[arg(long, value_name = "URL", help_heading = "Queue", conflicts_with = "dry_run")]
+    pub(super) queue: Option<String>,
+    /// Give a layer to another worker when nothing was heard of its own for this time.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s", help_heading = "Queue")]
+    pub(super) lease: Duration,
+    /// Give a layer up over which so many workers died.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Queue")]
+    pub(super) max_deaths: u32,
+    /// Have so many servers of a cluster keep each message.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Queue")]
+    pub(super) queue_replicas: usize,
+    #[command(flatten)]
+    pub(super) queue_login: QueueArgs,
+}
+
+/// How a queue is reached.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Queue")]
+pub(super) struct QueueArgs {
+    /// Log in with this credentials file of NATS (`.creds`).
+    #[arg(long, value_name = "FILE")]
+    pub(super) queue_creds: Option<PathBuf>,
+    /// Trust the certificates in this PEM file besides the system's. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(super) queue_ca: Vec<PathBuf>,
+    /// Show this certificate (PEM) to the server.
+    #[arg(long, value_name = "FILE", requires = "queue_key")]
+    pub(super) queue_cert: Option<PathBuf>,
+    /// The private key (PEM) of --queue-cert.
+    #[arg(long, value_name = "FILE", requires = "queue_cert")]
+    pub(super) queue_key: Option<PathBuf>,
+    /// Speak to a server on another machine without TLS.
+    #[arg(long)]
+    pub(super) queue_insecure: bool,
+}
+
+const WORKER_HELP: &str = "\
+A worker needs the key of the sweep, the same rules and limits, and a login for the registries of its
+own: none of these is on the queue. Of sweeps with another key or other rules it sees nothing.
+
+Environment:
+  LAYERSIFT_FINGERPRINT_KEY                       the key, where --fingerprint-key-file is not given
+  LAYERSIFT_QUEUE_USER, LAYERSIFT_QUEUE_PASSWORD  the login for the queue
+  LAYERSIFT_QUEUE_TOKEN                           the same, where it is a token
+
+Exit codes:
+  0  it was told to stop, or there was nothing to read for --idle
+  2  usage or configuration
+  3  the queue could not be reached, or does not let it in";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = WORKER_HELP)]
+pub(super) struct WorkerArgs {
+    /// End when there was nothing to read for this time.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) idle: Option<Duration>,
+    #[command(flatten)]
+    pub(super) read: ReadArgs,
+    /// The NATS server, `nats://HOST[:PORT]` or `tls://HOST[:PORT]`.
+    #[arg(long, value_name = "URL", help_heading = "Queue")]
+    pub(super) queue: String,
+    #[command(flatten)]
+    pub(super) queue_login: QueueArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -617,6 +689,9 @@ pub(super) struct SweepRunArgs {
     /// Match with this many threads [default: one per core].
     #[arg(long, short, value_name = "N", value_parser = jobs, help_heading = "Run")]
     pub(super) jobs: Option<usize>,
+    /// Answer Prometheus at this port of loopback, or at this address: `GET /metrics`.
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = metrics_address, help_heading = "Run")]
+    pub(super) metrics: Option<SocketAddr>,
 }
 
 const PLAN_HELP: &str = "\
@@ -707,6 +782,9 @@ pub(super) struct ReadArgs {
     /// Match with this many threads [default: one per core].
     #[arg(long, short, value_name = "N", value_parser = jobs, help_heading = "Run")]
     pub(super) jobs: Option<usize>,
+    /// Answer Prometheus at this port of loopback, or at this address: `GET /metrics`.
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = metrics_address, help_heading = "Run")]
+    pub(super) metrics: Option<SocketAddr>,
 }
 
 const MERGE_HELP: &str = "\
@@ -746,7 +824,7 @@ pub(super) struct SweepReportArgs {
     /// The state.
     #[arg(long, value_name = "FILE", default_value = "layersift-sweep.db")]
     pub(super) state: PathBuf,
-    /// What to write: json, markdown, to standard output, or `sarif=DIR/`, one file for each image.
+    /// What to write: html, json, markdown, to standard output, or `sarif=DIR/`, one file for each image.
     #[arg(long, short, value_name = "FORMAT", default_value = "json")]
     pub(super) format: String,
     /// The key of the state, for `sarif`.
@@ -943,6 +1021,15 @@ fn rate(text: &str) -> Result<f64, String> {
         .ok()
         .filter(|number| (0.001..=10_000.0).contains(number));
     number.ok_or_else(|| "expected a number of requests a second".to_owned())
+}
+
+fn metrics_address(text: &str) -> Result<SocketAddr, String> {
+    let of_loopback = text
+        .parse()
+        .map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    of_loopback
+        .or_else(|_| text.parse())
+        .map_err(|_| "expected a port, or an address such as `127.0.0.1:9100`".to_owned())
 }
 
 fn jobs(text: &str) -> Result<usize, String> {

@@ -40,6 +40,7 @@ impl Exit {
     pub(super) fn of(error: &anyhow::Error) -> Self {
         let is_unanswered = |error: &crate::github::UploadError| error.is_remote();
         if error.downcast_ref::<crate::source::SourceError>().is_some()
+            || error.downcast_ref::<crate::sweep::QueueError>().is_some()
             || error.downcast_ref().is_some_and(is_unanswered)
         {
             Self::Unresolved

@@ -41,6 +41,7 @@ pub(super) fn run(args: &MergeArgs, messages: &Messages) -> anyhow::Result<Exit>
         kind: Kind::Auto,
         pace: Pace::default(),
         parallel: 1,
+        queue: None,
         recheck: false,
         cancelled: Arc::clone(&interrupt.cancelled),
     };

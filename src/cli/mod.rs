@@ -20,12 +20,15 @@ mod plan;
 mod plugin;
 mod progress;
 mod query;
+mod queue;
 mod rules;
 mod scan;
 mod scan_layer;
 pub mod show;
+mod summary;
 mod sweep;
 mod upload;
+mod worker;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -80,6 +83,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Show(show) => show::run(&show, &args.output),
         Command::Sweep(sweep) => sweep::run(*sweep, &args.output, &messages),
         Command::Upload(upload) => upload::run(&upload, &messages),
+        Command::Worker(worker) => worker::run(&worker, &messages),
     };
     match result {
         Ok(exit) => exit.into(),

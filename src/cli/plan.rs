@@ -8,15 +8,18 @@ use super::args::PlanArgs;
 use super::exit::Exit;
 use super::interrupt::Interrupt;
 use super::messages::Messages;
-use super::sweep::{Lines, prepared};
-use crate::sweep::{Shard, SweepError};
+use super::sweep::{Lines, prepared, serve};
+use crate::sweep::{Metrics, Shard, SweepError};
 use crate::text;
 
 pub(super) fn run(args: PlanArgs, messages: &Messages) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::default();
     let sweep = prepared(&args.run, true, &interrupt, messages)?;
     let state = sweep.open(&args.run.state)?;
-    let (summary, jobs) = match sweep.plan(state, &Lines::new(messages)) {
+    let lines = Lines::new(messages);
+    let metrics = Metrics::new(&lines);
+    let _server = serve(&metrics, args.run.metrics)?;
+    let (summary, jobs) = match sweep.plan(state, &metrics) {
         Ok(planned) => planned,
         Err(SweepError::Registry(error)) => return Err(anyhow::Error::new(error).context("cannot plan")),
         Err(error) => return Err(error.into()),

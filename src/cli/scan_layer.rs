@@ -12,12 +12,12 @@ use super::interrupt::Interrupt;
 use super::login;
 use super::messages::Messages;
 use super::scan::{chosen, load_rules};
-use super::sweep::{apart, key_from_elsewhere, scan_with};
+use super::sweep::{apart, key_from_elsewhere, scan_with, serve};
 use crate::layer::Silent;
 use crate::limits::Limits;
 use crate::oci::{Digest, Reference};
 use crate::source::registry::{Pace, RegistryOptions};
-use crate::sweep::{Apart, Job, Outcome, Place, Shard, Verdict, whole};
+use crate::sweep::{Apart, Job, Metrics, Outcome, Place, Shard, Stage, Tell as _, Verdict, whole};
 use crate::text;
 
 /// What the names of records end with.
@@ -45,7 +45,9 @@ pub(super) fn run(args: &ScanLayerArgs, messages: &Messages) -> anyhow::Result<E
         messages.note(format!("{known} of {of} layers were read before"));
     }
     let (mut read, mut lost) = (0, 0);
-    worker.read(jobs, &Silent, |outcome| {
+    let metrics = Metrics::new(&Silent);
+    let _server = serve(&metrics, args.read.metrics)?;
+    worker.read(jobs, &metrics, |outcome| {
         match &outcome.verdict {
             Verdict::Lost(loss) => {
                 lost += 1;
@@ -59,6 +61,7 @@ pub(super) fn run(args: &ScanLayerArgs, messages: &Messages) -> anyhow::Result<E
             }
             Verdict::Returned => return Ok(()),
         }
+        metrics.step(Stage::Layers, (known + read + lost) as u64, of as u64);
         let path = record_file(&args.out, &outcome.digest);
         whole(&path, &outcome.to_bytes(&terms)).with_context(|| format!("cannot write `{}`", path.display()))
     })??;

@@ -1,7 +1,9 @@
 //! `layersift sweep`: sweeps, says how far it is, and writes what a state holds as reports.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +17,9 @@ use super::exit::Exit;
 use super::interrupt::Interrupt;
 use super::login;
 use super::messages::{Messages, colored};
+use super::queue::queue_options;
 use super::scan::{FINGERPRINT_KEY, chosen, load_rules, terminal_width};
+use super::summary;
 use crate::finding::{Fingerprinter, Reveal};
 use crate::layer::Progress;
 use crate::limits::Limits;
@@ -26,7 +30,9 @@ use crate::rules::RuleSet;
 use crate::scan::Scan;
 use crate::source::registry::{Pace, RegistryOptions};
 use crate::sweep::answer::{ImageFindings, Missing};
-use crate::sweep::{Choice, Halt, Scope, Stage, State, Summary, Sweep, SweepError, Tell};
+use crate::sweep::{
+    Choice, Halt, Metrics, QueueOptions, Scope, Server, Stage, State, Summary, Sweep, SweepError, Tell,
+};
 use crate::text;
 use crate::text::secret::Sealer;
 
@@ -45,6 +51,15 @@ pub(super) fn run(args: SweepArgs, output: &OutputArgs, messages: &Messages) -> 
 }
 
 fn sweep(args: SweepArgs, messages: &Messages) -> anyhow::Result<Exit> {
+    let queue = match &args.queue {
+        None => None,
+        Some(server) => Some(QueueOptions {
+            lease: args.lease,
+            deaths: args.max_deaths,
+            replicas: args.queue_replicas,
+            ..queue_options(server, &args.queue_login)?
+        }),
+    };
     let SweepArgs {
         dry_run, run: args, ..
     } = args;
@@ -52,15 +67,21 @@ fn sweep(args: SweepArgs, messages: &Messages) -> anyhow::Result<Exit> {
         messages.note("there is no state yet: everything would be read");
     }
     let interrupt = Interrupt::default();
-    let sweep = prepared(&args, !dry_run, &interrupt, messages)?;
+    let sweep = Sweep {
+        queue,
+        ..prepared(&args, !dry_run, &interrupt, messages)?
+    };
     let state = match dry_run && !args.state.exists() {
         true => State::in_memory(&crate::sweep::key_check(&sweep.sealer)),
         false => sweep.open(&args.state),
     };
     let lines = Lines::new(messages);
-    let summary = match sweep.run(state?, dry_run, &lines) {
+    let metrics = Metrics::new(&lines);
+    let _server = serve(&metrics, args.metrics)?;
+    let summary = match sweep.run(state?, dry_run, &metrics) {
         Ok(summary) => summary,
         Err(SweepError::Registry(error)) => return Err(anyhow::Error::new(error).context("cannot sweep")),
+        Err(SweepError::Queue(error)) => return Err(anyhow::Error::new(error).context("cannot sweep")),
         Err(error) => return Err(error.into()),
     };
     let mut out = std::io::stdout().lock();
@@ -139,6 +160,7 @@ pub(super) fn prepared(
         },
         parallel: args.parallel.unwrap_or(limits.downloads_per_host),
         limits,
+        queue: None,
         recheck: !args.no_recheck,
         cancelled: Arc::clone(&interrupt.cancelled),
     })
@@ -344,28 +366,93 @@ fn write_key(path: &Path, key: &[u8]) -> std::io::Result<()> {
 /// How far a sweep is, a line now and then.
 pub(super) struct Lines<'m> {
     messages: &'m Messages,
-    last: Mutex<(Option<Stage>, Instant)>,
+    stored: AtomicU64,
+    last: Mutex<Last>,
+}
+
+/// What the last line was about.
+struct Last {
+    stage: Option<Stage>,
+    told: Instant,
+    /// When the stage began, and how much of it was done then.
+    begun: (Instant, u64),
+    done: u64,
+    of: u64,
 }
 
 impl<'m> Lines<'m> {
     pub(super) fn new(messages: &'m Messages) -> Self {
         Self {
             messages,
-            last: Mutex::new((None, Instant::now())),
+            stored: AtomicU64::new(0),
+            last: Mutex::new(Last {
+                stage: None,
+                told: Instant::now(),
+                begun: (Instant::now(), 0),
+                done: 0,
+                of: 0,
+            }),
+        }
+    }
+
+    fn tell(&self, last: &mut Last) {
+        let Some(stage) = last.stage else { return };
+        last.told = Instant::now();
+        let mut line = format!("{}: {} of {}", stage.name(), last.done, last.of);
+        let stored = self.stored.load(Ordering::Relaxed);
+        if stage == Stage::Layers && stored > 0 {
+            line.push_str(&format!(", {}", text::bytes(stored)));
+        }
+        if let Some(left) = last.left() {
+            line.push_str(&format!(", about {left} left"));
+        }
+        self.messages.note(line);
+    }
+}
+
+impl Last {
+    /// The time that is left, if it goes on as it went.
+    fn left(&self) -> Option<String> {
+        let (begun, before) = self.begun;
+        let time = begun.elapsed();
+        let done = self.done.checked_sub(before).filter(|done| *done > 0)?;
+        if time < LINE_EVERY || self.done >= self.of {
+            return None;
+        }
+        let seconds = time.as_secs_f64() / done as f64 * (self.of - self.done) as f64;
+        Some(match seconds as u64 {
+            seconds @ 0..90 => format!("{seconds} s"),
+            seconds @ 90..5400 => format!("{} min", seconds / 60),
+            seconds => format!("{} h", seconds / 3600),
+        })
+    }
+}
+
+impl Progress for Lines<'_> {
+    fn stored(&self, bytes: u64) {
+        self.stored.fetch_add(bytes, Ordering::Relaxed);
+        // A large layer takes long: who waits wants to see that it goes on.
+        if let Ok(mut last) = self.last.try_lock()
+            && last.told.elapsed() >= LINE_EVERY
+        {
+            self.tell(&mut last);
         }
     }
 }
 
-impl Progress for Lines<'_> {}
-
 impl Tell for Lines<'_> {
     fn step(&self, stage: Stage, done: u64, of: u64) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.0 == Some(stage) && last.1.elapsed() < LINE_EVERY && done < of {
-            return;
+        let is_new = last.stage != Some(stage);
+        if is_new {
+            last.stage = Some(stage);
+            last.begun = (Instant::now(), done);
         }
-        *last = (Some(stage), Instant::now());
-        self.messages.note(format!("{}: {done} of {of}", stage.name()));
+        last.done = done;
+        last.of = of;
+        if is_new || last.told.elapsed() >= LINE_EVERY || done >= of {
+            self.tell(&mut last);
+        }
     }
 
     fn problem(&self, what: &str, why: &str) {
@@ -375,6 +462,17 @@ impl Tell for Lines<'_> {
     fn resumed(&self) {
         self.messages.note("going on with the sweep that was not done");
     }
+}
+
+/// Answers who asks for numbers, where that was asked for.
+pub(super) fn serve(metrics: &Metrics<'_>, address: Option<SocketAddr>) -> anyhow::Result<Option<Server>> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let server = metrics
+        .serve(address)
+        .with_context(|| format!("cannot answer at `{address}`"))?;
+    Ok(Some(server))
 }
 
 fn print_status(args: &SweepStatusArgs) -> anyhow::Result<Exit> {
@@ -428,7 +526,8 @@ fn write_report(args: &SweepReportArgs, output: &OutputArgs, messages: &Messages
             serde_json::to_writer_pretty(&mut out, &document)?;
             writeln!(out)?;
         }
-        ("markdown", None) => markdown(&mut out, &images, &missing)?,
+        ("html", None) => summary::html(&mut out, &images, &missing)?,
+        ("markdown", None) => summary::markdown(&mut out, &images, &missing)?,
         ("sarif", Some(folder)) => {
             let rules = Arc::new(chosen(load_rules(&args.rules)?, false, messages));
             let key = key(&args.state, args.fingerprint_key_file.as_deref(), false, messages)?;
@@ -446,7 +545,7 @@ fn write_report(args: &SweepReportArgs, output: &OutputArgs, messages: &Messages
             }
         }
         _ => bail!(
-            "`{}` is none of json, markdown, sarif=DIR/",
+            "`{}` is none of html, json, markdown, sarif=DIR/",
             text::escape(args.format.as_bytes())
         ),
     }
@@ -477,62 +576,6 @@ fn write_sarif(
     (format.reporter)(settings)
         .write(&report, &verdict, Reveal::Redacted, &mut sink)
         .context("cannot write the sarif report")
-}
-
-fn markdown(
-    out: &mut impl std::io::Write,
-    images: &[ImageFindings],
-    missing: &[Missing],
-) -> std::io::Result<()> {
-    let cell = |text: &str| text.replace('|', "\\|").replace('`', "'");
-    let with: Vec<&ImageFindings> = images
-        .iter()
-        .filter(|image| image.findings.iter().any(|finding| finding.counts))
-        .collect();
-    writeln!(out, "# Secrets in images\n")?;
-    writeln!(
-        out,
-        "{} of {} images that can be pulled have secrets; {} things were not read.",
-        with.len(),
-        images.len(),
-        missing.len()
-    )?;
-    for image in with {
-        let tags = match image.tags.is_empty() {
-            true => "no tag leads to it any more".to_owned(),
-            false => image.tags.join(", "),
-        };
-        writeln!(out, "\n## {}@{}\n", cell(&image.repository), image.digest)?;
-        writeln!(out, "Tags: {}.", cell(&tags))?;
-        for (name, value) in [("Source", &image.source), ("Authors", &image.authors)] {
-            if let Some(value) = value {
-                writeln!(out, "{name}: `{}`.", cell(&text::escape(value.as_bytes())))?;
-            }
-        }
-        writeln!(
-            out,
-            "\n| secret | rule | status | layer | place |\n|---|---|---|---|---|"
-        )?;
-        for finding in image.findings.iter().filter(|finding| finding.counts) {
-            writeln!(
-                out,
-                "| `{}` {} | {} | {} | {} | `{}` |",
-                finding.secret,
-                cell(&finding.redacted),
-                cell(&finding.rule),
-                finding.status,
-                finding.layer,
-                cell(&finding.place)
-            )?;
-        }
-    }
-    if !missing.is_empty() {
-        writeln!(out, "\n## Not read\n")?;
-        for Missing { what, reason, why } in missing {
-            writeln!(out, "- `{}`: {reason}: {}", cell(what), cell(why))?;
-        }
-    }
-    Ok(())
 }
 
 /// How registries are spoken to, for questions that ask them.

@@ -317,7 +317,7 @@ fn client(api: &Url, authorities: &[PathBuf]) -> Result<Client, UploadError> {
         what: "the set-up of TLS".to_owned(),
         why,
     };
-    let tls = registry::tls(authorities).map_err(|error| unusable(error.with_causes()))?;
+    let tls = registry::tls(authorities, None).map_err(|error| unusable(error.with_causes()))?;
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(redirect::Policy::none())

@@ -13,13 +13,16 @@ use crate::text::secret::Sealer;
 
 use super::hosts::Hosts;
 use super::job::{Job, Outcome, Verdict};
-use super::queue::{LayerQueue, Local, QueueError};
+use super::queue::{LayerQueue, Local, Nats, QueueError, QueueOptions};
 use super::run::DEATHS;
 use super::terms::Terms;
 use super::worker::{self, Reader};
 
 /// How long an outcome is waited for at a time.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The time between two exchanges with the other workers.
+const EXCHANGE: Duration = Duration::from_millis(200);
 
 /// Whoever reads layers for a sweep that is elsewhere.
 pub struct Apart {
@@ -68,7 +71,9 @@ impl Apart {
     ) -> Result<Result<(), E>, ApartError> {
         let queue = Local::new(self.parallel, DEATHS);
         let mut left = VecDeque::from(jobs);
-        self.with_readers(&queue, left.len(), progress, || {
+        let hosts = Hosts::new(self.registry.clone(), self.pace);
+        let threads = left.len();
+        self.with_readers(&queue, &hosts, threads, progress, || {
             let mut out = HashSet::new();
             while !self.is_over() && (!left.is_empty() || !out.is_empty()) {
                 while out.len() < queue.room()
@@ -93,6 +98,29 @@ impl Apart {
         })
     }
 
+    /// Reads whatever the sweeps of a queue put there on the same terms, until it is cancelled or there was nothing to read
+    /// for `idle`, and gives the number of layers.
+    ///
+    /// *Errors*: where the queue cannot be reached, or there are no threads.
+    pub fn serve(
+        &self,
+        options: QueueOptions,
+        idle: Option<Duration>,
+        progress: &(dyn Progress + Sync),
+    ) -> Result<u64, ApartError> {
+        let cancelled = Arc::clone(&self.cancelled);
+        let queue = Nats::join(options, self.terms(), self.sealer.clone(), cancelled)?;
+        let hosts = Hosts::new(self.registry.clone(), self.pace);
+        let layers = self.with_readers(&queue, &hosts, self.parallel, progress, || {
+            while !self.is_over() && idle.is_none_or(|idle| queue.idle() < idle) {
+                queue.exchange(&hosts);
+                std::thread::sleep(EXCHANGE);
+            }
+            Ok(())
+        });
+        layers.map(|()| queue.layers())
+    }
+
     fn is_over(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
@@ -101,14 +129,14 @@ impl Apart {
     fn with_readers<T>(
         &self,
         queue: &dyn LayerQueue,
+        hosts: &Hosts,
         threads: usize,
         progress: &(dyn Progress + Sync),
         act: impl FnOnce() -> Result<T, QueueError>,
     ) -> Result<T, ApartError> {
-        let hosts = Hosts::new(self.registry.clone(), self.pace);
         let acted = self.scan.with_reader(|read| {
             let reader = Reader {
-                hosts: &hosts,
+                hosts,
                 read,
                 rules: self.scan.rules().hash(),
                 cancelled: &self.cancelled,

@@ -25,7 +25,7 @@ use crate::text::secret::Sealer;
 use super::drivers::{Contents, Driver, Kind};
 use super::hosts::{Host, Hosts};
 use super::journal::{Journal, Pending, ReadManifest, Unassembled};
-use super::queue::QueueError;
+use super::queue::{QueueError, QueueOptions};
 use super::scope::{Choice, Scope};
 use super::state::{State, StateError};
 
@@ -55,6 +55,8 @@ pub struct Sweep {
     pub pace: Pace,
     /// Requests and downloads at a time, for each registry.
     pub parallel: usize,
+    /// Where layers are put for others to read; nothing where they are read here.
+    pub queue: Option<QueueOptions>,
     /// Whether manifests that no tag leads to any more are looked for.
     pub recheck: bool,
     /// Ends the sweep soon after it is set.

@@ -63,3 +63,62 @@ impl Outcome {
         Ok(outcome)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::job::{Loss, Reading};
+    use super::*;
+    use crate::oci::Digest;
+
+    fn terms(key: &str) -> Terms {
+        Terms {
+            rules: "rules".to_owned(),
+            key: key.to_owned(),
+            limits: "limits".to_owned(),
+        }
+    }
+
+    #[test]
+    fn no_changed_byte_changes_what_is_read() {
+        let sealer = Sealer::keyed(b"a key".to_vec());
+        let outcome = Outcome {
+            digest: Digest::of(b"a layer"),
+            verdict: Verdict::Lost(Loss::lasting("not-found", "it is gone")),
+        };
+        let bytes = outcome.to_bytes(&terms("one"));
+        let read = |bytes: &[u8], key: &str| Outcome::from_bytes(bytes, &terms(key), &sealer);
+        assert_eq!(read(&bytes, "one").unwrap(), outcome);
+        assert!(matches!(
+            read(&bytes, "two"),
+            Err(SheetError::Foreign(Difference::Key))
+        ));
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x20;
+            assert!(
+                read(&changed, "one").map_or(true, |read| read == outcome),
+                "byte {at}"
+            );
+            assert!(read(&bytes[..at], "one").is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_none_is_refused() {
+        let sealer = Sealer::keyed(b"a key".to_vec());
+        let outcome = Outcome {
+            digest: Digest::of(b"a layer"),
+            verdict: Verdict::Read(Reading {
+                whole: true,
+                bytes_in: 1,
+                bytes_out: 1,
+                entries: 1,
+                gap: None,
+                record: b"not a record".to_vec(),
+            }),
+        };
+        let bytes = outcome.to_bytes(&terms("one"));
+        let read = Outcome::from_bytes(&bytes, &terms("one"), &sealer);
+        assert!(matches!(read, Err(SheetError::Damaged { .. })));
+    }
+}

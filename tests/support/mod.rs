@@ -6,6 +6,7 @@ pub mod command;
 pub mod engine;
 pub mod http2;
 pub mod image;
+pub mod nats;
 pub mod packed;
 pub mod quine;
 pub mod registry;

@@ -238,7 +238,7 @@ fn answers(port: u16) -> bool {
 }
 
 /// An authority and a certificate for the loopback address: a certificate that signs itself is refused by rustls.
-fn write_certificates(folder: &Path) {
+pub(super) fn write_certificates(folder: &Path) {
     let mut authority = CertificateParams::new(Vec::new()).expect("no names");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -110,15 +110,21 @@ impl Certificates {
     }
 }
 
-/// The configuration of connections to a host that is no registry, with `authorities` trusted besides the system's.
+/// The configuration of connections to a host that is no registry, with `authorities` trusted besides the system's, and
+/// `certificate` shown where one is asked for.
 ///
 /// *Errors*: where one of the files is not what it should be.
-pub(crate) fn configuration(authorities: &[PathBuf]) -> Result<ClientConfig, SourceError> {
+pub(crate) fn configuration(
+    authorities: &[PathBuf],
+    certificate: Option<&ClientCertificate>,
+) -> Result<ClientConfig, SourceError> {
     let options = RegistryOptions {
         authorities: authorities.to_vec(),
+        client_certificate: certificate.cloned(),
         ..RegistryOptions::default()
     };
-    Certificates::read(&options, "")?.config(None)
+    // The host it is given for: there is one.
+    Certificates::read(&options, "")?.config(Some(""))
 }
 
 /// The files of a folder by their names.

@@ -3,8 +3,13 @@
 //! put again.
 
 mod local;
+mod nats;
+#[cfg(test)]
+mod tests;
 
 pub(super) use local::Local;
+pub(super) use nats::Nats;
+pub use nats::{QueueLogin, QueueOptions};
 
 use std::time::Duration;
 

@@ -1,12 +1,13 @@
 //! The layers of a sweep: put into a queue, read by whoever takes them, entered when they come back. Reads none itself.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::super::job::{Job, Loss, Outcome, Verdict};
 use super::super::journal::Layer;
-use super::super::queue::{LayerQueue, Local, Put, QueueError};
+use super::super::queue::{LayerQueue, Local, Nats, Put, QueueError, QueueOptions};
 use super::super::state::StateError;
 use super::super::worker::{self, Reader};
 use super::{Run, Stage, SweepError, Tell};
@@ -16,6 +17,9 @@ use crate::oci::Digest;
 /// How long an outcome is waited for before the sweep looks whether it is to stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// The time in which whoever gave a layer back has let go of it.
+const SOON: Duration = Duration::from_secs(1);
+
 /// Readers that may die over a layer in this process. They die of nothing but a fault of ours.
 pub(in super::super) const DEATHS: u32 = 3;
 
@@ -23,7 +27,8 @@ pub(in super::super) const DEATHS: u32 = 3;
 struct Out {
     layer: Layer,
     job: Job,
-    put: Instant,
+    /// When it is put again, where nothing was heard of it until then.
+    again: Option<Instant>,
     /// How many could not have it.
     losses: u32,
 }
@@ -35,7 +40,26 @@ impl Run<'_> {
         if layers.is_empty() || self.is_over() {
             return Ok(());
         }
-        self.read_here(layers)
+        match &self.sweep.queue {
+            None => self.read_here(layers),
+            Some(options) => self.read_elsewhere(options.clone(), layers),
+        }
+    }
+
+    /// Has layers read by the workers of a queue.
+    fn read_elsewhere(&self, options: QueueOptions, layers: Vec<Layer>) -> Result<(), SweepError> {
+        let hosts: Vec<String> = self.sites.keys().cloned().collect();
+        let queue = Nats::lead(
+            options,
+            self.sweep.terms(),
+            self.sweep.sealer.clone(),
+            Arc::clone(&self.sweep.cancelled),
+            hosts,
+            self.sweep.parallel,
+        )?;
+        let coordinated = self.coordinate(&queue, layers);
+        queue.close();
+        coordinated
     }
 
     /// Reads layers in this process.
@@ -59,11 +83,15 @@ impl Run<'_> {
     /// Puts layers and enters what becomes of them, until all of them came back or the sweep is over.
     fn coordinate(&self, queue: &dyn LayerQueue, layers: Vec<Layer>) -> Result<(), SweepError> {
         let of = layers.len() as u64;
-        let mut done = 0;
         let mut left = VecDeque::from(layers);
+        let mut done = 0;
+        if queue.horizon().is_some() {
+            done += self.enter_what_is_there(queue, &mut left)?;
+        }
         let mut out: HashMap<Digest, Out> = HashMap::new();
         while !self.is_over() && (!left.is_empty() || !out.is_empty()) {
             while out.len() < queue.room()
+                && !self.is_over()
                 && let Some(layer) = left.pop_front()
             {
                 match self.job(&layer)? {
@@ -72,7 +100,7 @@ impl Run<'_> {
                         let put = Out {
                             layer,
                             job,
-                            put: Instant::now(),
+                            again: queue.horizon().map(|horizon| Instant::now() + horizon),
                             losses: 0,
                         };
                         out.insert(put.job.digest.clone(), put);
@@ -84,6 +112,7 @@ impl Run<'_> {
                 }
             }
             if let Some(delivery) = queue.outcome(PATIENCE)? {
+                // What nobody waits for any more was entered before.
                 if let Some(entry) = out.remove(&delivery.outcome().digest) {
                     match self.enter(queue, entry, delivery.outcome())? {
                         Some(again) => _ = out.insert(again.job.digest.clone(), again),
@@ -97,6 +126,34 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Enters what others read while nobody coordinated, and takes it from what is left.
+    fn enter_what_is_there(
+        &self,
+        queue: &dyn LayerQueue,
+        left: &mut VecDeque<Layer>,
+    ) -> Result<u64, SweepError> {
+        let mut entered = HashSet::new();
+        let unread: HashMap<String, i64> = left
+            .iter()
+            .map(|layer| (layer.digest.clone(), layer.blob))
+            .collect();
+        while let Some(delivery) = queue.outcome(PATIENCE)? {
+            let Outcome { digest, verdict } = delivery.outcome();
+            if let Verdict::Read(reading) = verdict
+                && let Some(blob) = unread.get(digest.as_str())
+                && entered.insert(digest.to_string())
+            {
+                self.journal().read(*blob, reading)?;
+            }
+            delivery.settle()?;
+            if self.is_over() {
+                break;
+            }
+        }
+        left.retain(|layer| !entered.contains(&layer.digest));
+        Ok(entered.len() as u64)
     }
 
     /// What is asked of whoever reads a layer; why there is nothing to ask for.
@@ -140,10 +197,15 @@ impl Run<'_> {
             }
             Verdict::Returned => {}
         }
-        if !self.is_over() {
-            queue.put(&entry.job)?;
+        if let Some(horizon) = queue.horizon()
+            && !self.is_over()
+        {
+            entry.again = Some(match queue.put(&entry.job)? {
+                Put::Accepted => Instant::now() + horizon,
+                // Who gave it back has not let go of it yet.
+                Put::AlreadyThere => Instant::now() + SOON,
+            });
         }
-        entry.put = Instant::now();
         Ok(Some(entry))
     }
 
@@ -161,11 +223,14 @@ fn put_again(
     out: &mut HashMap<Digest, Out>,
     horizon: Duration,
 ) -> Result<(), QueueError> {
-    for entry in out.values_mut().filter(|entry| entry.put.elapsed() > horizon) {
-        if queue.put(&entry.job)? == Put::Accepted {
-            tracing::warn!(digest = %entry.job.digest, "the queue had lost a layer");
+    let now = Instant::now();
+    for entry in out.values_mut() {
+        if entry.again.is_some_and(|again| again <= now) {
+            if queue.put(&entry.job)? == Put::Accepted {
+                tracing::debug!(digest = %entry.job.digest, "put again");
+            }
+            entry.again = Some(now + horizon);
         }
-        entry.put = Instant::now();
     }
     Ok(())
 }
