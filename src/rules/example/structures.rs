@@ -429,7 +429,7 @@ fn base58check(version: &str, bytes: usize, suffix: &str, rng: &mut Rng) -> Opti
 
 /// Random bits, as many of their digest as are missing to whole words, and a word for each eleven.
 fn bip39(words: usize, rng: &mut Rng) -> Option<String> {
-    if words % 3 != 0 || !(12..=24).contains(&words) {
+    if !words.is_multiple_of(3) || !(12..=24).contains(&words) {
         return None;
     }
     let entropy = random(rng, words / 3 * 4);
