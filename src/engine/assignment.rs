@@ -367,14 +367,19 @@ fn joined(cursor: &mut Cursor<'_>, name: &Range<usize>) -> Option<Joined> {
 }
 
 /// The Java Virtual Machine Specification, 4.4: the text of a constant comes behind the name of its field, with the type
-/// of the field and a reference between; so do two texts that a method is called with.
+/// of the field and a reference between; so do two texts that a method is called with. Without the reference they are a
+/// name and its type, or any two names.
 fn in_class_file(cursor: &mut Cursor<'_>) -> Option<Joined> {
+    let mut is_text = false;
     for _ in 0..4 {
         match cursor.rest() {
-            [8, _, _, ..] => cursor.at += 3,
+            [8, _, _, ..] => {
+                cursor.at += 3;
+                is_text = true;
+            }
             [1, 0, 18, text @ ..] if text.starts_with(b"Ljava/lang/String;") => cursor.at += 3 + 18,
             [1, 0, 13, text @ ..] if text.starts_with(b"ConstantValue") => cursor.at += 3 + 13,
-            [1, ..] => {
+            [1, ..] if is_text => {
                 cursor.at += 1;
                 return Some(Joined::Length);
             }
@@ -450,7 +455,11 @@ fn unquoted(cursor: &Cursor<'_>, joined: Joined, name: &Range<usize>) -> Option<
     let text = &cursor.rest()[..cursor.rest().len().min(LONGEST)];
     let ends = |byte: u8| !(b'!'..=b'~').contains(&byte) || is_quote(byte) || matches!(byte, b'<' | b'\\');
     let length = text.iter().position(|&byte| ends(byte)).unwrap_or(text.len());
-    if length == LONGEST {
+    // A quote that a page of HTML escapes: what is decoded of it tells where the value ends.
+    let is_escaped_quote = [&b"&#"[..], b"&quot;", b"&apos;"]
+        .iter()
+        .any(|quote| text.starts_with(quote));
+    if length == LONGEST || is_escaped_quote {
         return None;
     }
     if joined == Joined::Space {
@@ -657,6 +666,18 @@ mod tests {
         let found = assignment(text.as_bytes(), &(at..at + word.len()), form)?;
         let key = String::from_utf8(found.key(text.as_bytes())).unwrap();
         Some((key, text[found.first].to_owned()))
+    }
+
+    #[test]
+    fn two_names_in_a_class_file_and_an_escaped_quote_are_no_assignment() {
+        for text in [
+            "\x01\0\x08password\x01\0\x12Ljava/lang/String;\x01\0\x04Code",
+            "\x01\0\x08password\x01\0\x15(Ljava/lang/String;)V\x01\0\x04Code",
+            "const password = &#39;Password1 used to make a key&#39;;",
+            "const password = &quot;Password1 used to make a key&quot;;",
+        ] {
+            assert_eq!(read(text, "password"), None, "{text:?}");
+        }
     }
 
     #[test]

@@ -864,7 +864,11 @@ impl Attempt<'_, '_> {
         }
         if rule.generic {
             evidence.push(Evidence::Generic);
-            if is_patterned(rule, &self.region.bytes[found.secret.clone()]) {
+            let (name, secret) = (
+                &self.region.bytes[found.whole.start..found.secret.start],
+                &self.region.bytes[found.secret.clone()],
+            );
+            if is_patterned(rule, secret) || pattern::is_of_its_name(name, secret) {
                 evidence.push(Evidence::Patterned);
             }
         }

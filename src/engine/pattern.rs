@@ -20,6 +20,17 @@ pub(super) fn is_phrase(value: &[u8]) -> bool {
     bits_of_language(value) >= CHOSEN
 }
 
+/// Whether `value` is written out in what stands before it, whatever the case and what joins its words:
+/// `AccessTokenSecret = accessTokenSecret`.
+pub(super) fn is_of_its_name(name: &[u8], value: &[u8]) -> bool {
+    let plain = |text: &[u8]| -> Vec<u8> {
+        let letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric());
+        letters.map(u8::to_ascii_lowercase).collect()
+    };
+    let value = plain(value);
+    !value.is_empty() && memchr::memmem::find(&plain(name), &value).is_some()
+}
+
 /// How much likelier the letters of `value` follow each other as they do in words than by chance, in bits.
 ///
 /// A likelihood ratio: a random text reaches `n` bits at most once in 2ⁿ, however long it is. Hex has too few letters for
@@ -153,6 +164,17 @@ mod tests {
         ] {
             assert!(!is_patterned(value.as_bytes()), "{value}");
         }
+    }
+
+    #[test]
+    fn a_value_may_be_the_name_of_its_key() {
+        assert!(is_of_its_name(b"x.AccessTokenSecret = ", b"accessTokenSecret"));
+        assert!(is_of_its_name(b"ACCESS_TOKEN_SECRET=", b"access-token-secret"));
+        assert!(!is_of_its_name(
+            b"ACCESS_TOKEN_SECRET=",
+            b"access-token-secret-7hK2"
+        ));
+        assert!(!is_of_its_name(b"password=", b"..."));
     }
 
     #[test]
