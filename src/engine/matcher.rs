@@ -329,7 +329,7 @@ impl Matcher {
         while at < window.owned.end {
             let Some(place) = regions.at(at) else {
                 // Nothing is of interest here; there may be further on.
-                at += 1;
+                at = regions.next(at).max(at + 1);
                 continue;
             };
             let from = place.span.start.max(window.start);
@@ -366,7 +366,7 @@ impl Matcher {
         let mut at = window.owned.start;
         while at < window.owned.end {
             let Some(place) = regions.at(at) else {
-                at += 1;
+                at = regions.next(at).max(at + 1);
                 continue;
             };
             at = place.span.end.max(at + 1);

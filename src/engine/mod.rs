@@ -50,6 +50,10 @@ pub struct Place {
 pub trait Regions {
     /// The region that holds `offset`, or `None` where a hit is of no interest.
     fn at(&self, offset: u64) -> Option<Place>;
+    /// The next offset to ask for behind one that no region holds.
+    fn next(&self, offset: u64) -> u64 {
+        offset + 1
+    }
     /// The path of the file a region belongs to, empty where it is none.
     fn path(&self, region: u32) -> &[u8];
 }
