@@ -149,7 +149,7 @@ fn fill(path: &Path, repositories: u64) -> rusqlite::Result<u64> {
                 .execute(params![image.cast_signed(), at as i64 + 1, blob])?;
             }
             for number in 0..FINDINGS {
-                let secret = if number == 0 && image % (repositories * IMAGES / 1000).max(1) == 0 {
+                let secret = if number == 0 && image.is_multiple_of((repositories * IMAGES / 1000).max(1)) {
                     1
                 } else {
                     let secret = image * FINDINGS + number;
