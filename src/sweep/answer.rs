@@ -183,6 +183,9 @@ impl State {
         })
     }
 
+    // `CROSS JOIN` keeps SQLite to this order: it knows nothing of how few images a secret is in, and would otherwise go
+    // through every manifest there is.
+
     /// Where a secret is or was: every repository, tag, manifest, platform, layer. `where` is `live` where a tag leads to
     /// it, `untagged` where none does and it can still be pulled by its digest, `gone` where the registry has it no more.
     pub fn carriers(&self, identity: &str) -> Result<Table> {
@@ -207,14 +210,14 @@ impl State {
                      coalesce(f.layer_created, ''))) AS evidence \
                    FROM secret s JOIN finding f ON f.secret_id = s.id WHERE s.identity = ?1 AND f.ruleset_id = {NEWEST}), \
                  up AS (SELECT DISTINCT manifest_id AS leaf, manifest_id AS top FROM hit \
-                   UNION SELECT h.manifest_id, c.parent_id FROM hit h JOIN manifest_child c ON c.child_id = h.manifest_id) \
+                   UNION SELECT h.manifest_id, c.parent_id FROM hit h CROSS JOIN manifest_child c ON c.child_id = h.manifest_id) \
                  SELECT DISTINCT r.host || '/' || p.name, coalesce(t.tag, ''), m.digest, coalesce(m.platform, ''), h.layer, \
                    h.place, h.rule, h.status, \
                    CASE WHEN rm.gone_sweep IS NOT NULL THEN 'gone' WHEN t.id IS NOT NULL AND t.to_sweep IS NULL THEN 'live' \
                      ELSE 'untagged' END, \
                    coalesce(t.from_sweep, rm.first_sweep), coalesce(t.to_sweep, rm.last_sweep), h.evidence \
-                 FROM hit h JOIN manifest m ON m.id = h.manifest_id \
-                 JOIN repo_manifest rm ON rm.manifest_id = m.id \
+                 FROM hit h CROSS JOIN manifest m ON m.id = h.manifest_id \
+                 CROSS JOIN repo_manifest rm ON rm.manifest_id = m.id \
                  JOIN repository p ON p.id = rm.repository_id JOIN registry r ON r.id = p.registry_id \
                  LEFT JOIN up ON up.leaf = m.id \
                  LEFT JOIN manifest tm ON tm.id = up.top \
@@ -249,9 +252,9 @@ impl State {
                 &format!(
                     "WITH hit AS (SELECT DISTINCT f.manifest_id AS id FROM secret s JOIN finding f ON f.secret_id = s.id \
                        WHERE s.identity = ?1 AND f.ruleset_id = {NEWEST}), \
-                     up AS (SELECT id FROM hit UNION SELECT c.parent_id FROM hit JOIN manifest_child c ON c.child_id = hit.id) \
-                     SELECT r.host, p.name, m.digest FROM up JOIN manifest m ON m.id = up.id \
-                     JOIN repo_manifest rm ON rm.manifest_id = m.id \
+                     up AS (SELECT id FROM hit UNION SELECT c.parent_id FROM hit CROSS JOIN manifest_child c ON c.child_id = hit.id) \
+                     SELECT r.host, p.name, m.digest FROM up CROSS JOIN manifest m ON m.id = up.id \
+                     CROSS JOIN repo_manifest rm ON rm.manifest_id = m.id \
                      JOIN repository p ON p.id = rm.repository_id JOIN registry r ON r.id = p.registry_id \
                      WHERE rm.gone_sweep IS NULL"
                 ),
