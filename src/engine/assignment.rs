@@ -319,7 +319,13 @@ fn joined(cursor: &mut Cursor<'_>, name: &Range<usize>) -> Option<Joined> {
         [b',', ..] if is_quoted || starts_line(region, name.start) => {
             cursor.at += 1;
             // `{"name": "ACME_TOKEN", "value": "…"}`
-            skip_value_key(cursor);
+            if !skip_value_key(cursor) {
+                // `"password",autoFocus:!0`: what follows in the middle of a line is a value in quotes or none.
+                let begin = name.start - usize::from(before.is_some_and(is_quote));
+                let follows = cursor.rest().trim_ascii_start();
+                let is_text = follows.iter().take(2).any(|&byte| is_quote(byte));
+                (is_text || starts_line(region, begin)).then_some(())?;
+            }
         }
         [b'>', ..] if is_quoted || before == Some(b'<') => {
             cursor.at += 1;
@@ -790,6 +796,7 @@ mod tests {
             "if password == \"hunter22\"",
             "password==\"hunter22\"",
             "password::new(x)",
+            "f({placeholder:\"password\",autoFocus:!0})",
             "x-access-token-password:hunter22",
             "password = read(x)",
             "password = settings.db.password;",
