@@ -249,8 +249,8 @@ fn the_jobs_for_kubernetes_run_what_there_is() {
         let args: Vec<String> = serde_json::from_str(line.unwrap()).unwrap();
         let args = args.into_iter().map(|arg| {
             arg.replace("registry.example.com", &registry.host())
-                .replace("/work/state.db", place.state().to_str().unwrap())
-                .replace("/work", place.path("").to_str().unwrap())
+                .replace("/sweep/state.db", place.state().to_str().unwrap())
+                .replace("/sweep", place.path("").to_str().unwrap())
                 .replace("/key/key", place.path("state.db.key").to_str().unwrap())
                 .replace("/login", place.path("").to_str().unwrap())
         });
