@@ -446,7 +446,12 @@ impl Texts<'_> {
         if let (Some(name), Some(value)) = (text(&NAME_COLUMNS), text(&VALUE_COLUMNS))
             && name.len() <= NAME_BYTES
         {
-            assignment(&mut self.text, name, value);
+            // The sign that assigns is kept with the name in some.
+            let end = name
+                .iter()
+                .rposition(|&byte| byte != b'=' && byte != b':')
+                .map_or(0, |last| last + 1);
+            assignment(&mut self.text, &name[..end], value);
         }
     }
 
@@ -527,6 +532,35 @@ mod tests {
         assert_eq!(told("CREATE TABLE t(a PRIMARY KEY, b) WITHOUT ROWID"), [""; 0]);
         assert_eq!(told("CREATE TABLE t"), [""; 0]);
         assert_eq!(told("CREATE TABLE t(a"), [""; 0]);
+    }
+
+    #[test]
+    fn a_row_of_settings_is_an_assignment_whatever_sign_its_name_ends_in() {
+        let table = Table {
+            name: b"settings".to_vec(),
+            root: 2,
+            columns: vec![b"option_name".to_vec(), b"option_value".to_vec()],
+        };
+        let mut kept = Kept(HashMap::new());
+        let mut texts = Texts {
+            table: &table,
+            text: Vec::new(),
+            rows: None,
+            members: &mut kept,
+        };
+        for (row, name) in [(1, "APP_ENV"), (2, "APP_ENV="), (3, "app.env:"), (4, "=")] {
+            let cells = [name, "prod"].map(|text| Value::Text(Cow::Borrowed(text.as_bytes())));
+            texts.add(Some(row), cells.into()).unwrap();
+            texts.hand_over().unwrap();
+        }
+        for (row, name) in [(1, "APP_ENV"), (2, "APP_ENV"), (3, "app.env"), (4, "")] {
+            let last = kept.0[&format!("settings/{row}")]
+                .lines()
+                .last()
+                .unwrap()
+                .to_owned();
+            assert_eq!(last, format!("{name} = 'prod'"));
+        }
     }
 
     #[test]

@@ -305,7 +305,10 @@ fn joined(cursor: &mut Cursor<'_>, name: &Range<usize>) -> Option<Joined> {
         [b'|', b'|', ..] | [b'?', b'?', ..] => cursor.at += 2 + usize::from(rest.get(2) == Some(&b'=')),
         // A comparison, where it is no value that begins with the sign.
         [b'=', b'=', next, ..]
-            if gap == 0 && next.is_ascii_graphic() && !is_quote(*next) && starts_line(region, name.start) =>
+            if gap == 0
+                && next.is_ascii_graphic()
+                && !is_quote(*next)
+                && (starts_line(region, name.start) || is_variable(&region[name.clone()], before)) =>
         {
             cursor.at += 1;
             return Some(Joined::Sign);
@@ -435,6 +438,14 @@ fn starts_line(region: &[u8], at: usize) -> bool {
     let line = line.trim_ascii_start();
     let line = line.strip_prefix(b"-").unwrap_or(line).trim_ascii();
     line.is_empty() || [&b"ENV"[..], b"ARG", b"export", b"set", b"env"].contains(&line)
+}
+
+/// Whether `name` is written as variables of an environment are: a word of its own, of two parts, in capitals.
+fn is_variable(name: &[u8], before: Option<u8>) -> bool {
+    let is_capital = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
+    before.is_some_and(|byte| byte.is_ascii_whitespace())
+        && name.contains(&b'_')
+        && name.iter().all(is_capital)
 }
 
 fn quoted(cursor: &mut Cursor<'_>, quote: Quote) -> Option<Range<usize>> {
@@ -785,6 +796,20 @@ mod tests {
             ),
         ] {
             assert_eq!(read(text, "password").unwrap().0, key, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_may_begin_with_the_sign_that_assigns_it() {
+        for text in ["DB_PASSWORD==hunter22", "2026-01-02 start DB_PASSWORD==hunter22"] {
+            assert_eq!(read(text, "PASSWORD").unwrap().1, "=hunter22", "{text}");
+        }
+        for text in [
+            "if PASSWORD==hunter22",
+            "if db_PASSWORD==hunter22",
+            "if(DB_PASSWORD==hunter22)",
+        ] {
+            assert_eq!(read(text, "PASSWORD"), None, "{text}");
         }
     }
 

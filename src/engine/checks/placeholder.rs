@@ -25,8 +25,15 @@ pub fn is_placeholder(value: &[u8]) -> bool {
 /// One character repeated, a mask, or a run of one character that no random value has.
 fn is_filler(value: &[u8]) -> bool {
     value.iter().all(|byte| b"*.x0-_#".contains(byte)) || value.iter().all(|&byte| byte == value[0]) || {
-        let longest = value.chunk_by(|left, right| left == right).map(<[u8]>::len).max();
-        longest >= Some(REPEATED)
+        let is_long = |run: &[u8]| {
+            run.len()
+                >= if run[0].is_ascii_hexdigit() {
+                    REPEATED_DIGITS
+                } else {
+                    REPEATED
+                }
+        };
+        value.chunk_by(|left, right| left == right).any(is_long)
     }
 }
 
@@ -110,6 +117,9 @@ const LONGEST: usize = 1024;
 
 /// Six equal characters in a row: in a random token of 40 base62 characters, once in 20 million.
 const REPEATED: usize = 6;
+
+/// Eight equal digits, or letters of hexadecimal: of twelve decimal digits, five in ten million hold that.
+const REPEATED_DIGITS: usize = 8;
 
 /// Nine ascending characters in a row.
 const ASCENDING: usize = 9;
@@ -238,7 +248,9 @@ mod tests {
             "sk_0123456789abcdef",
             "abcdefghijklmnopqrstuvwxyz",
             "dummy",
-            "A7f9aaaaaaQq",
+            "A7f9wwwwwwQq",
+            "A7f9aaaaaaaaQq",
+            "xoxb-111111111111-Q9r",
             "AKIAIOSFODNN7EXAMPLE",
         ] {
             assert!(is_placeholder(value.as_bytes()), "{value:?}");
@@ -261,6 +273,7 @@ mod tests {
             "s3cr3t<x",
             "12345a",
             "7hK[2]x",
+            "xoxb-840000007193-Q9r",
         ] {
             assert_eq!(is_placeholder(value.as_bytes()), value == "x", "{value:?}");
         }
