@@ -348,7 +348,16 @@ fn the_same_key_in_an_application_file_keeps_its_confidence() {
         !finding["evidence"].to_string().contains("packaged"),
         "{finding:#}"
     );
-    assert_eq!(finding["occurrences"].as_array().unwrap().len(), 2);
+    let places = finding["occurrences"].as_array().unwrap();
+    let paths: Vec<_> = places
+        .iter()
+        .map(|place| &place["origin"]["path"]["text"])
+        .collect();
+    assert_eq!(
+        paths,
+        ["srv/app/server.pem", DEBIAN_TEST],
+        "what counts comes first"
+    );
 }
 
 #[test]
@@ -395,6 +404,41 @@ fn a_file_that_spans_windows_is_compared_and_one_that_is_too_large_is_not() {
             );
         }
     }
+}
+
+#[test]
+fn a_manual_that_is_too_large_to_be_compared_is_as_its_package_brought_it() {
+    let content = "a line of text\n".repeat(350_000) + &key();
+    for (path, is_shown) in [("usr/share/man/man7/acme.7", false), ("etc/acme/rules", true)] {
+        let told = Told::of(&app().layer([file(path, &content), dpkg(path, &content)]));
+        assert_eq!(told.shown == 1, is_shown, "{path}: {:#}", told.all);
+        assert!(
+            told.first().1.contains("too large to be compared"),
+            "{path}: {:?}",
+            told.first()
+        );
+    }
+}
+
+#[test]
+fn a_key_in_a_go_module_with_a_licence_is_counted_only() {
+    let of = |root: &str, others: &[&str]| {
+        let mut files = vec![file(format!("{root}/conn/server.pem"), key())];
+        files.extend(others.iter().map(|name| file(format!("{root}/{name}"), "text\n")));
+        Told::of(&app().layer(files))
+    };
+    let standard = "root/go/pkg/mod/example.com/acme/lib@v1.2.3";
+    of(standard, &["LICENSE"])
+        .is_counted_only("file of Go module example.com/acme/lib v1.2.3, which keeps no hash of it");
+    assert_eq!(
+        of(standard, &[]).first().0,
+        "medium",
+        "it may be what a company built for itself"
+    );
+    let elsewhere = "var/cache/mod/example.com/acme/lib@v1.2.3";
+    of(elsewhere, &["LICENSE", "go.mod"])
+        .is_counted_only("file of Go module example.com/acme/lib v1.2.3, which keeps no hash of it");
+    of(elsewhere, &["LICENSE"]).is_reported("file of no known package");
 }
 
 #[test]

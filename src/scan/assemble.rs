@@ -655,6 +655,8 @@ struct Draft<'r> {
     finding: Finding,
     kind: SecretKind,
     place: String,
+    /// Where in the first place of all it stands.
+    offset: u64,
     rule: &'r Rule,
     number: usize,
 }
@@ -669,13 +671,11 @@ impl Draft<'_> {
     }
 
     fn place_order(&self) -> (&str, &str, &str, u64, usize) {
-        let first = self.finding.occurrences.first();
-        let offset = first.map_or(0, |occurrence| occurrence.location.offset);
         (
             &self.finding.repository,
             &self.rule.id.0,
             &self.place,
-            offset,
+            self.offset,
             self.number,
         )
     }
@@ -700,6 +700,11 @@ fn draft(rule: &Rule, repository: String, secret: Secret, credential: Credential
         .map(|(occurrence, _)| occurrence.confidence)
         .max()
         .unwrap_or(Confidence::Low);
+    let offset = occurrences
+        .first()
+        .map_or(0, |(occurrence, _)| occurrence.location.offset);
+    // What makes it as sure as it is comes first: that is the place to look at.
+    occurrences.sort_by_key(|(occurrence, _)| std::cmp::Reverse(occurrence.confidence));
     let evidence: BTreeSet<Evidence> = occurrences
         .iter()
         .filter(|(occurrence, _)| occurrence.confidence == confidence)
@@ -718,6 +723,7 @@ fn draft(rule: &Rule, repository: String, secret: Secret, credential: Credential
     Draft {
         kind: rule.kind,
         place,
+        offset,
         rule,
         number: credential.number,
         finding: Finding {

@@ -36,6 +36,7 @@ pub(super) fn standings(records: Records<'_>, lives: &HashMap<Member, Status>) -
         .collect();
     for (_, path) in &paths {
         wanted.extend(markers(path));
+        wanted.extend(module(path).into_iter().flat_map(|module| module.licences(path)));
         wanted.extend(source(path));
         for subject in [Some(path.clone()), source(path)].into_iter().flatten() {
             let owners = claims(records, &subject).map(|(owner, _)| owner);
@@ -132,7 +133,13 @@ fn is_public(tree: &Tree) -> bool {
     match tree {
         Tree::Application => false,
         Tree::Package { package, state } => {
-            package.is_open && matches!(state, PackageState::Compiled | PackageState::Unmodified)
+            let is_kept = match state {
+                PackageState::Compiled | PackageState::Unmodified => true,
+                // The go command compares what it downloads with a public log, and makes it read-only.
+                PackageState::Unhashed => package.system == PackageSystem::Go,
+                _ => false,
+            };
+            package.is_open && is_kept
         }
         Tree::Runtime { .. } => true,
     }
@@ -166,6 +173,10 @@ struct Image<'r> {
 impl Image<'_> {
     fn standing(&self, member: Member, path: &[u8], life: &Status) -> Standing {
         let (tree, from) = self.tree(member, path);
+        let area = match Area::of(path) {
+            area @ (Area::Database | Area::LockFile) => area,
+            _ => Area::of(&path[from..]),
+        };
         let is_published = match &tree {
             Tree::Application => false,
             Tree::Runtime { .. } => *life == Status::Present,
@@ -174,6 +185,8 @@ impl Image<'_> {
                     PackageState::Compiled | PackageState::Unhashed | PackageState::Unmodified,
                     Status::Present,
                 ) => true,
+                // Manuals of 15 MB exist, and nobody edits them in place.
+                (PackageState::Uncompared, Status::Present) => area == Area::Documentation,
                 // Another version of the package took its place.
                 (PackageState::Unmodified, Status::Overwritten { by }) => {
                     *by != member.0 + 1
@@ -186,10 +199,6 @@ impl Image<'_> {
                 }
                 _ => false,
             },
-        };
-        let area = match Area::of(path) {
-            area @ (Area::Database | Area::LockFile) => area,
-            _ => Area::of(&path[from..]),
         };
         Standing {
             class: FileClass { tree, area },
@@ -276,7 +285,9 @@ impl Image<'_> {
             system: module.system,
             name: escape(module.name),
             version: module.version.map(escape),
-            is_open: false,
+            is_open: module
+                .licences(path)
+                .any(|licence| self.present.contains_key(&licence)),
         };
         let state = PackageState::Unhashed;
         Some((Tree::Package { package, state }, module.from))
@@ -398,6 +409,22 @@ struct Module<'p> {
     from: usize,
 }
 
+impl Module<'_> {
+    /// Where a module of Go has its licence: the go command packs it even where the module is a part of a repository. What
+    /// others write of theirs in `package.json` and the like is not read.
+    fn licences(&self, path: &[u8]) -> impl Iterator<Item = Vec<u8>> + use<> {
+        let root = path[..self.from].to_vec();
+        let names = match self.system {
+            PackageSystem::Go => &LICENCES[..],
+            _ => &[],
+        };
+        names.iter().map(move |name| [&root[..], name].concat())
+    }
+}
+
+/// What files of licences are called in most modules.
+const LICENCES: [&[u8]; 5] = [b"LICENSE", b"LICENSE.md", b"LICENSE.txt", b"LICENCE", b"COPYING"];
+
 fn module(path: &[u8]) -> Option<Module<'_>> {
     npm(path)
         .or_else(|| gem(path))
@@ -437,18 +464,37 @@ fn gem(path: &[u8]) -> Option<Module<'_>> {
     })
 }
 
-/// `…/pkg/mod/MODULE@VERSION/…`.
+/// `…/pkg/mod/MODULE@VERSION/…`, or `…/HOST.TLD/…@VERSION/…` with a `go.mod`, where `GOMODCACHE` is another folder.
 fn go(path: &[u8]) -> Option<Module<'_>> {
-    let root = last_folder(path, b"pkg/mod/")?;
-    let at = root + path[root..].windows(2).position(|two| two == b"@v")?;
+    let cache = last_folder(path, b"pkg/mod/");
+    let at = cache.unwrap_or(0);
+    let at = at + path[at..].windows(2).position(|two| two == b"@v")?;
     let from = at + components(&path[at..], 1)?;
+    let root = match cache {
+        Some(cache) => cache,
+        None => host(&path[..at])?,
+    };
     Some(Module {
         system: PackageSystem::Go,
         name: &path[root..at],
         version: Some(&path[at + 1..from - 1]),
-        marker: None,
+        marker: cache.is_none().then(|| [&path[..from], b"go.mod"].concat()),
         from,
     })
+}
+
+/// Where the last component of a path begins that could be the name of a host.
+fn host(path: &[u8]) -> Option<usize> {
+    let starts = memchr::memrchr_iter(b'/', path).map(|slash| slash + 1).chain([0]);
+    let component = |start: &usize| {
+        path[*start..]
+            .split(|byte| *byte == b'/')
+            .next()
+            .unwrap_or_default()
+    };
+    starts
+        .skip(1)
+        .find(|start| memchr::memchr(b'.', component(start)).is_some_and(|dot| dot > 0))
 }
 
 /// `….m2/repository/GROUP/ARTIFACT/VERSION/FILE`.
@@ -586,6 +632,17 @@ mod tests {
                 "root/go/pkg/mod/example.com/acme/lib@v1.2.3/testdata/key.pem",
                 of(("go", "example.com/acme/lib", "v1.2.3", "", "testdata/key.pem")),
             ),
+            (
+                "var/cache/mod/gopkg.in/acme.v3@v3.0.1/conn.go",
+                of((
+                    "go",
+                    "gopkg.in/acme.v3",
+                    "v3.0.1",
+                    "var/cache/mod/gopkg.in/acme.v3@v3.0.1/go.mod",
+                    "conn.go",
+                )),
+            ),
+            ("srv/releases/acme@v3.0.1/conn.go", None),
             (
                 "root/.m2/repository/com/acme/lib/1.0/lib-1.0.jar",
                 of(("maven", "lib", "1.0", "", "lib-1.0.jar")),

@@ -27,7 +27,16 @@ pub(super) fn read_record(path: &[u8], bytes: &[u8], notes: &mut Notes<'_>) {
             .and_then(|digits| URL_SAFE_NO_PAD.decode(digits).ok())
             .filter(|digest| digest.len() == 32)
             .map_or(Promise::Any, |digest| Promise::Sha256(first(&digest)));
-        notes.file(&unquoted(file), promise);
+        let file = unquoted(file);
+        notes.file(&file, promise);
+        // `pip install --target` moves what belongs beside the folder of distributions into it, and lets the record be.
+        let mut beside = &file[..];
+        while let Some(inner) = beside.strip_prefix(b"../") {
+            beside = inner;
+        }
+        if beside.len() < file.len() && promise != Promise::Any {
+            notes.file(beside, promise);
+        }
     }
 }
 

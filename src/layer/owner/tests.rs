@@ -243,6 +243,11 @@ fn a_python_record_promises_files_below_its_folder() {
         who(&databases, "opt/bin/trial", "other"),
         one(owner, Compared::Different)
     );
+    // As `pip install --target` leaves it.
+    assert_eq!(
+        who(&databases, "opt/venv/lib/bin/trial", "trial"),
+        one(owner, Compared::Same)
+    );
     assert_eq!(
         who(
             &databases,
