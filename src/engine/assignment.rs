@@ -266,7 +266,9 @@ fn value(region: &[u8], name: &Range<usize>, form: Form) -> Option<(Range<usize>
             .get(2..2 + length)
             .filter(|text| text.len() <= LONGEST)?;
         let is_line = text.iter().all(|byte| (b' '..=b'~').contains(byte));
-        return is_line.then_some((cursor.at + 2..cursor.at + 2 + length, true));
+        // Constants of a class are names of properties, fields and methods as often as values.
+        let is_named = is_code(text) || memmem::find(text, b"$anonfun$").is_some();
+        return (is_line && !is_named).then_some((cursor.at + 2..cursor.at + 2 + length, true));
     }
     // A list of one value.
     if matches!(cursor.peek(), Some(b'[' | b'(')) && cursor.rest().get(1).is_some_and(|&byte| is_quote(byte))
@@ -520,7 +522,15 @@ fn is_code(value: &[u8]) -> bool {
         .take_while(|&&byte| is_name(byte) || byte == b':')
         .count();
     let arguments = &value[name..];
-    name > 0 && arguments.first() == Some(&b'(') && (arguments.len() == 1 || arguments.ends_with(b")"))
+    // `a.slice(b+1)),c.password=d(`: minified code goes on behind the call.
+    let is_word = |word: &[u8]| {
+        word.first()
+            .is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_')
+    };
+    let is_member = value[..name].contains(&b'.') && value[..name].split(|&byte| byte == b'.').all(is_word);
+    name > 0
+        && arguments.first() == Some(&b'(')
+        && (arguments.len() == 1 || arguments.ends_with(b")") || is_member)
 }
 
 /// The names of what encloses the place `at`, innermost first.
@@ -825,6 +835,9 @@ mod tests {
             "x-access-token-password:hunter22",
             "password = read(x)",
             "password = settings.db.password;",
+            "a.password=b.auth.slice(c+1)),d.user=e",
+            "\x01\0\x08password\x01\0\x12Ljava/lang/String;\x01\0\x0dConstantValue\x08\0\x1c\x01\0\x0eoauth.userName\x01",
+            "\x01\0\x08password\x08\0\x12\x01\0\x16$anonfun$hunterConfig$7\x01",
             "password",
             "password=",
             "password: abc",

@@ -451,15 +451,17 @@ impl Matcher {
         let Verdict::Pass(mut evidence) = checks::key_store(bytes) else {
             return None;
         };
+        let digest = Sha256::digest(bytes);
+        if checks::is_public_test_key(&digest.into()) {
+            evidence.push(Evidence::PublicTestKey);
+        }
         evidence.sort_unstable();
         Some(Candidate {
             at: 0..bytes.len() as u64,
             rule: number as u32,
             part: None,
             region: 0,
-            text: format!("sha256:{}", text::hex(&Sha256::digest(bytes)))
-                .into_bytes()
-                .into(),
+            text: format!("sha256:{}", text::hex(&digest)).into_bytes().into(),
             companions: Vec::new(),
             confidence: confidence(rules[number].confidence, &evidence, false),
             evidence,

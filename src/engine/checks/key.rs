@@ -29,15 +29,17 @@ pub fn private_key(text: &[u8]) -> Verdict {
             if key.encrypted {
                 evidence.push(Evidence::Encrypted);
             }
-            if key
-                .identity
-                .is_some_and(|identity| PUBLIC_TEST_KEYS.contains(&identity))
-            {
+            if key.identity.as_ref().is_some_and(is_public_test_key) {
                 evidence.push(Evidence::PublicTestKey);
             }
             Verdict::Pass(evidence)
         }
     }
+}
+
+/// Whether a key, by what `Key::identity` says, or a key store, by the SHA-256 of its file, is published on purpose.
+pub fn is_public_test_key(identity: &[u8; 32]) -> bool {
+    PUBLIC_TEST_KEYS.contains(identity)
 }
 
 /// What a block turned out to be.

@@ -11,6 +11,7 @@ mod openpgp;
 mod placeholder;
 mod token;
 
+pub use key::is_public_test_key;
 pub use key_store::verdict as key_store;
 pub use placeholder::{is_placeholder, is_reference};
 pub use token::decode_base64;
