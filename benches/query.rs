@@ -91,7 +91,7 @@ fn fill(path: &Path, repositories: u64) -> rusqlite::Result<u64> {
     save.execute_batch(
         "INSERT INTO registry(id, host, kind) VALUES(1, 'registry.example.com', 'oci'); \
          INSERT INTO ruleset(id, hash, version) VALUES(1, 'rules', '1'); \
-         INSERT INTO sweep(id, scope, options, ruleset_id, status, started_at) VALUES(1, '', '', 1, 'done', 0);",
+         INSERT INTO sweep(id, scope, options, hosts, ruleset_id, status, started_at) VALUES(1, '', '', '[]', 1, 'done', 0);",
     )?;
     let mut layers = 0;
     let mut layer = |digest: &str| -> rusqlite::Result<i64> {

@@ -1,5 +1,6 @@
 //! `layersift sweep`: sweeps, says how far it is, and writes what a state holds as reports.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -88,7 +89,9 @@ fn sweep(args: SweepArgs, messages: &Messages) -> anyhow::Result<Exit> {
     if dry_run {
         writeln!(
             out,
-            "would read {} layers, {}; lists and manifests took {} requests",
+            "would read {} layers by {} requests, {}; it took {} requests for lists, digests, manifests and configurations, \
+             which the sweep repeats",
+            summary.left.0,
             summary.left.0,
             text::bytes(summary.left.1),
             summary.counts.all()
@@ -134,6 +137,8 @@ pub(super) fn prepared(
     )?;
     let mut choice = Choice::new(&args.repository, &args.tag).map_err(|why| anyhow!(why))?;
     choice.newest = args.newest;
+    choice.pushed_since = args.pushed_since;
+    choice.max_layer = args.max_layer;
     if !args.platform.is_empty() {
         choice.platforms = PlatformSelector::Only(args.platform.clone());
     }
@@ -367,6 +372,8 @@ fn write_key(path: &Path, key: &[u8]) -> std::io::Result<()> {
 pub(super) struct Lines<'m> {
     messages: &'m Messages,
     stored: AtomicU64,
+    /// Registries that were said to give no lists of their own.
+    plain: Mutex<BTreeSet<String>>,
     last: Mutex<Last>,
 }
 
@@ -385,6 +392,7 @@ impl<'m> Lines<'m> {
         Self {
             messages,
             stored: AtomicU64::new(0),
+            plain: Mutex::default(),
             last: Mutex::new(Last {
                 stage: None,
                 told: Instant::now(),
@@ -457,6 +465,15 @@ impl Tell for Lines<'_> {
 
     fn problem(&self, what: &str, why: &str) {
         self.messages.warning(format!("{what}: {why}"));
+    }
+
+    fn plain(&self, host: &str, why: &str) {
+        let mut plain = self.plain.lock().unwrap_or_else(PoisonError::into_inner);
+        if plain.insert(host.to_owned()) {
+            self.messages.note(format!(
+                "{host} gives names of tags only, so manifests without a tag are not known from it: {why}"
+            ));
+        }
     }
 
     fn resumed(&self) {

@@ -138,6 +138,10 @@ fn name(identity: &str) -> String {
 /// The ruleset of the newest sweep: answers are by its rules.
 const NEWEST: &str = "(SELECT ruleset_id FROM sweep ORDER BY id DESC LIMIT 1)";
 
+/// Whether an image that can be pulled has the blob of `s`.
+const IS_THERE: &str = "EXISTS (SELECT 1 FROM manifest_blob mb JOIN repo_manifest rm ON rm.manifest_id = mb.manifest_id \
+    AND rm.gone_sweep IS NULL WHERE mb.blob_id = s.blob_id)";
+
 type Result<T> = std::result::Result<T, StateError>;
 
 impl State {
@@ -476,7 +480,7 @@ impl State {
                 return Ok(None);
             };
             let layers = |states: &str| {
-                format!("SELECT count(*) FROM scan WHERE ruleset_id = {NEWEST} AND state {states}")
+                format!("SELECT count(*) FROM scan s WHERE s.ruleset_id = {NEWEST} AND s.state {states}")
             };
             Ok(Some(Progress {
                 sweep,
@@ -487,10 +491,10 @@ impl State {
                 tags: number("SELECT count(*) FROM tag_history WHERE to_sweep IS NULL")?,
                 images: number(&format!("SELECT count(*) FROM image WHERE ruleset_id = {NEWEST}"))?,
                 layers_read: number(&layers("IN ('done', 'partial')"))?,
-                layers_left: number(&layers("= 'pending'"))?,
+                layers_left: number(&layers(&format!("= 'pending' AND {IS_THERE}")))?,
                 bytes_left: number(&format!(
                     "SELECT coalesce(sum(b.size), 0) FROM scan s JOIN blob b ON b.id = s.blob_id \
-                     WHERE s.ruleset_id = {NEWEST} AND s.state = 'pending'"
+                     WHERE s.ruleset_id = {NEWEST} AND s.state = 'pending' AND {IS_THERE}"
                 ))?,
                 secrets: number(&format!(
                     "SELECT count(DISTINCT secret_id) FROM finding WHERE counts AND ruleset_id = {NEWEST}"

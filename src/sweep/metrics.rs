@@ -110,6 +110,9 @@ impl Tell for Metrics<'_> {
         self.numbers.problems.fetch_add(1, Ordering::Relaxed);
         self.to.problem(what, why);
     }
+    fn plain(&self, host: &str, why: &str) {
+        self.to.plain(host, why);
+    }
     fn resumed(&self) {
         self.to.resumed();
     }

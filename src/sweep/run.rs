@@ -22,9 +22,10 @@ use crate::source::registry::{self, Counts, Pace, RegistryOptions, RegistrySourc
 use crate::source::walk::{self, Documents, Walk};
 use crate::text::secret::Sealer;
 
-use super::drivers::{Contents, Driver, Kind};
+use super::drivers::{Contents, Driver, Kind, Tagged};
 use super::hosts::{Host, Hosts};
-use super::journal::{Journal, Pending, ReadManifest, Unassembled};
+use super::job::Loss;
+use super::journal::{Journal, Layer, Pending, ReadManifest, SeenTag, Target, Unassembled};
 use super::queue::{QueueError, QueueOptions};
 use super::scope::{Choice, Scope};
 use super::state::{State, StateError};
@@ -115,6 +116,10 @@ pub trait Tell: Progress {
     fn problem(&self, what: &str, why: &str) {
         let _ = (what, why);
     }
+    /// A registry did not give lists of its own: what no tag leads to is not known from it. Told for each repository.
+    fn plain(&self, host: &str, why: &str) {
+        let _ = (host, why);
+    }
     /// A sweep goes on that was begun before.
     fn resumed(&self) {}
 }
@@ -204,7 +209,7 @@ impl Sweep {
         run.manifests()?;
         let mut left = (0, 0);
         if only_try {
-            let layers = run.journal().unread_layers()?;
+            let layers = run.unread_layers()?;
             left = (layers.len() as u64, layers.iter().map(|layer| layer.size).sum());
         } else {
             run.layers()?;
@@ -219,18 +224,21 @@ impl Sweep {
 
     /// Begins a sweep, or goes on with one, and says whether it does.
     fn start<'s>(&'s self, state: State, tell: &'s dyn Tell) -> Result<(Run<'s>, bool), SweepError> {
-        let (journal, resumed) = Journal::begin(
-            state,
-            &format!("{:?}", self.scopes),
-            &self.choice.text(),
-            self.scan.rules().hash(),
-        )?;
+        let hosts: BTreeSet<&str> = self.scopes.iter().map(Scope::host).collect();
+        let hosts: Vec<String> = hosts.into_iter().map(str::to_owned).collect();
+        let target = Target {
+            scope: &format!("{:?}", self.scopes),
+            options: &self.choice.text(),
+            hosts: &hosts,
+        };
+        let (journal, resumed) = Journal::begin(state, &target, self.scan.rules().hash())?;
         if resumed {
             tell.resumed();
         }
+        let names = hosts;
         let hosts = Hosts::new(self.registry.clone(), self.pace);
         let mut sites = BTreeMap::new();
-        for name in self.scopes.iter().map(Scope::host).collect::<BTreeSet<_>>() {
+        for name in &names {
             let host = hosts.host(name).map_err(SweepError::Registry)?;
             // What it turned out to be is not asked again.
             let known = journal.kind(name)?.and_then(|kind| kind.parse().ok());
@@ -239,7 +247,7 @@ impl Sweep {
                 kind => kind,
             };
             let driver = kind.driver(name, &host.options);
-            sites.insert(name.to_owned(), Site { driver, host });
+            sites.insert(name.clone(), Site { driver, host });
         }
         let mut run = self.run_of(journal, tell);
         run.hosts = hosts;
@@ -286,6 +294,21 @@ impl Run<'_> {
             left,
             problems: self.problems.load(Ordering::Relaxed),
         })
+    }
+
+    /// The layers that are to be read in this sweep.
+    fn unread_layers(&self) -> Result<Vec<Layer>, StateError> {
+        let mut layers = self.journal().unread_layers()?;
+        if let Some(most) = self.sweep.choice.max_layer {
+            let (small, large) = layers.into_iter().partition(|layer| layer.size <= most);
+            layers = small;
+            let large: Vec<Layer> = large;
+            for layer in large {
+                let why = format!("it has {} bytes, and --max-layer is {most}", layer.size);
+                self.lost(&layer, &Loss::lasting("layer-size", &why))?;
+            }
+        }
+        Ok(layers)
     }
 
     fn is_over(&self) -> bool {
@@ -431,26 +454,30 @@ impl Run<'_> {
             untagged,
             invalid,
             failure,
+            plain_because,
         } = contents;
+        if let Some(why) = plain_because {
+            self.tell.plain(host, &why.with_causes());
+        }
         if invalid > 0 {
             let why = format!("{invalid} names that no image can be asked for by");
             self.problem(&format!("tags of {what}"), "invalid-names", &why)?;
         }
-        let names: Vec<String> = tags.iter().map(|tag| tag.name.clone()).collect();
-        let known: HashMap<String, Digest> = tags
+        let wants = |pushed| self.sweep.choice.wants_pushed(pushed);
+        let untagged: Vec<Digest> = untagged
             .into_iter()
-            .filter_map(|tag| Some((tag.name, tag.digest?)))
+            .filter_map(|manifest| wants(manifest.pushed).then_some(manifest.digest))
             .collect();
         let is_whole = match failure {
             None => true,
             // Registries say so of a repository whose tags were all deleted. Its manifests may still be there.
-            Some(SourceError::NotFound { .. }) if names.is_empty() && !is_named => true,
+            Some(SourceError::NotFound { .. }) if tags.is_empty() && !is_named => true,
             Some(error) => {
                 self.failed(&what, &error)?;
                 false
             }
         };
-        let Some(vanished) = self.digests(&what, repository, &source, &names, known)? else {
+        let Some(vanished) = self.digests(&what, repository, &source, &tags)? else {
             return Ok(());
         };
         if !is_whole {
@@ -459,7 +486,8 @@ impl Run<'_> {
             let all = journal.live_tags(repository)?;
             return journal.repository(repository, &all, &untagged);
         }
-        let listed = names.into_iter().filter(|tag| !vanished.contains(tag)).collect();
+        let listed = tags.into_iter().map(|tag| tag.name);
+        let listed = listed.filter(|tag| !vanished.contains(tag)).collect();
         self.journal().repository(repository, &listed, &untagged)?;
         if self.sweep.recheck && !self.recheck(&what, repository, &source)? {
             return Ok(());
@@ -500,28 +528,31 @@ impl Run<'_> {
         what: &str,
         repository: i64,
         source: &RegistrySource,
-        names: &[String],
-        known: HashMap<String, Digest>,
-    ) -> Result<Option<Vec<String>>, StateError> {
+        tags: &[Tagged],
+    ) -> Result<Option<HashSet<String>>, StateError> {
         let seen = self.journal().tags_seen(repository)?;
-        let mut vanished = Vec::new();
-        let mut found: Vec<(String, Digest)> = Vec::new();
-        for tag in self.sweep.choice.wanted(names) {
-            if seen.contains(tag) {
+        let mut vanished = HashSet::new();
+        let mut found: Vec<SeenTag> = Vec::new();
+        for Tagged { name, digest, pushed } in self.sweep.choice.wanted(tags) {
+            if seen.contains(name) {
                 continue;
             }
             if self.is_over() {
                 self.journal().tags(repository, &found)?;
                 return Ok(None);
             }
-            let digest = match known.get(tag) {
+            let digest = match digest {
                 Some(digest) => Ok(digest.clone()),
-                None => self.digest(source, what, tag),
+                None => self.digest(source, what, name),
             };
             match digest {
-                Ok(digest) => found.push((tag.clone(), digest)),
-                Err(SourceError::NotFound { .. }) => vanished.push(tag.clone()),
-                Err(error) => self.failed(&format!("{what}:{tag}"), &error)?,
+                Ok(digest) => found.push(SeenTag {
+                    tag: name.clone(),
+                    digest,
+                    pushed: *pushed,
+                }),
+                Err(SourceError::NotFound { .. }) => _ = vanished.insert(name.clone()),
+                Err(error) => self.failed(&format!("{what}:{name}"), &error)?,
             }
             if found.len() >= TAGS_A_WRITE {
                 self.journal().tags(repository, &found)?;
@@ -569,7 +600,11 @@ impl Run<'_> {
                 continue;
             }
             match self.digest(source, what, reference) {
-                Ok(digest) => tags.push((reference.clone(), digest)),
+                Ok(digest) => tags.push(SeenTag {
+                    tag: reference.clone(),
+                    digest,
+                    pushed: None,
+                }),
                 Err(error) => {
                     is_whole = false;
                     self.failed(&format!("{what}:{reference}"), &error)?;

@@ -169,14 +169,10 @@ fn a_killed_coordinator_finds_what_was_read_without_it_and_nothing_on_the_queue_
     let registry = registry().login("robot", password).start();
     fill(&registry);
     let place = Place::new();
-    let login = place.path("login");
-    std::fs::create_dir(&login).unwrap();
-    let auth = base64::Engine::encode(
-        &base64::engine::general_purpose::STANDARD,
-        format!("robot:{password}"),
-    );
-    let config = serde_json::json!({"auths": {registry.host(): {"auth": auth}}});
-    std::fs::write(login.join("config.json"), config.to_string()).unwrap();
+    let login = place.login(&registry.host(), "robot", password);
+    let auth = std::fs::read_to_string(login.join("config.json")).unwrap();
+    let auth: serde_json::Value = serde_json::from_str(&auth).unwrap();
+    let auth = auth["auths"][registry.host()]["auth"].as_str().unwrap();
     let queue = nats().start();
     let with_login = |command: &mut Command| start(command.arg("--docker-config").arg(&login));
     let mut coordinator = with_login(
@@ -207,7 +203,7 @@ fn a_killed_coordinator_finds_what_was_read_without_it_and_nothing_on_the_queue_
     let outcomes = queue.kept();
     assert!(outcomes.len() > jobs.len());
     for kept in [jobs, outcomes] {
-        for secret in [password, &auth, KEY, &token(3), &token(5), &token(7)] {
+        for secret in [password, auth, KEY, &token(3), &token(5), &token(7)] {
             assert!(!has(&kept, secret));
         }
     }

@@ -35,7 +35,7 @@ pub use check::{Check, Verdict, check};
 pub use credentials::{Credentials, KnownLogin, LoginFile, Origin, User};
 pub use inventory::{Helper, Inventory, Proxy, inventory};
 pub use list::{Listing, repositories, tags};
-pub use native::NativeLists;
+pub use native::{NativeLists, Shown};
 pub use retry::Backoff;
 pub use session::{Counts, Pace, Session};
 pub use tls::TrustedRoots;

@@ -45,7 +45,7 @@ impl Sweep {
         let (run, resumed) = self.start(state, tell)?;
         run.lists()?;
         run.manifests()?;
-        let layers = run.journal().unread_layers()?;
+        let layers = run.unread_layers()?;
         let mut jobs = Vec::new();
         let mut bytes = 0;
         for layer in &layers {
