@@ -1,7 +1,9 @@
 //! Sweeps of whole registries: what is asked of them, what survives a kill, what the state answers.
 
 mod drivers;
+mod faults;
 mod filters;
+mod scale;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

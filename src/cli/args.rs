@@ -677,31 +677,12 @@ pub(super) struct SweepRunArgs {
     )]
     pub(super) kind: Kind,
 
-    /// At most so many requests a second to each registry.
-    #[arg(long, value_name = "N", value_parser = rate, help_heading = "Burden")]
-    pub(super) rate: Option<f64>,
-    /// So many requests and downloads at a time [default: the limit `downloads-per-host`].
-    #[arg(long, value_name = "N", value_parser = jobs, help_heading = "Burden")]
-    pub(super) parallel: Option<usize>,
     /// Read no more manifests once a registry says that only so many pulls are left of its quota.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Burden")]
     pub(super) keep_pulls: u64,
 
     #[command(flatten)]
-    pub(super) registry: RegistryArgs,
-
-    /// End the sweep after this time (`90s`, `10m`, `1h`); the same command goes on with it.
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Run")]
-    pub(super) timeout: Option<Duration>,
-    /// Set a cap on what is read, as for `scan`. May be given several times.
-    #[arg(long, value_name = "NAME=VALUE", help_heading = "Run")]
-    pub(super) limit: Vec<Setting>,
-    /// Match with this many threads [default: one per core].
-    #[arg(long, short, value_name = "N", value_parser = jobs, help_heading = "Run")]
-    pub(super) jobs: Option<usize>,
-    /// Answer Prometheus at this port of loopback, or at this address: `GET /metrics`.
-    #[arg(long, value_name = "[ADDR:]PORT", value_parser = metrics_address, help_heading = "Run")]
-    pub(super) metrics: Option<SocketAddr>,
+    pub(super) work: WorkArgs,
 }
 
 const PLAN_HELP: &str = "\
@@ -773,20 +754,27 @@ pub(super) struct ReadArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) rules: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub(super) work: WorkArgs,
+}
+
+/// How much whoever reads for a sweep asks of registries and of the machine.
+#[derive(Debug, clap::Args)]
+pub(super) struct WorkArgs {
     /// At most so many requests a second to each registry.
     #[arg(long, value_name = "N", value_parser = rate, help_heading = "Burden")]
     pub(super) rate: Option<f64>,
-    /// So many layers at a time [default: the limit `downloads-per-host`].
+    /// So many requests and downloads at a time [default: the limit `downloads-per-host`].
     #[arg(long, value_name = "N", value_parser = jobs, help_heading = "Burden")]
     pub(super) parallel: Option<usize>,
 
     #[command(flatten)]
     pub(super) registry: RegistryArgs,
 
-    /// End after this time (`90s`, `10m`, `1h`).
+    /// End after this time (`90s`, `10m`, `1h`); the same command goes on from there.
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Run")]
     pub(super) timeout: Option<Duration>,
-    /// Set a cap on what is read, as the sweep does. May be given several times.
+    /// Set a cap on what is read, as for `scan`; the same for everybody who reads for a sweep. May be given several times.
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Run")]
     pub(super) limit: Vec<Setting>,
     /// Match with this many threads [default: one per core].

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension as _, Savepoint, params};
 
-use crate::finding::{Origin, Report};
+use crate::finding::{Finding, Origin, Report};
 use crate::oci::Digest;
 use crate::rules::{Confidence, Severity};
 
@@ -706,7 +706,7 @@ impl Journal {
                     "INSERT INTO secret(identity, redacted, first_sweep) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING",
                 )?
                 .execute(params![identity, finding.secret.redacted(), sweep])?;
-                let counts = finding.confidence >= Confidence::Medium && finding.severity >= Severity::Medium;
+                let counts = counts(finding);
                 for occurrence in &finding.occurrences {
                     let image = &report.images[occurrence.image];
                     let layer = occurrence.origin.layer().unwrap_or_default();
@@ -769,6 +769,11 @@ impl Journal {
             Ok(())
         })
     }
+}
+
+/// Whether a finding is at or above the thresholds of a scan.
+pub(super) fn counts(finding: &Finding) -> bool {
+    finding.confidence >= Confidence::Medium && finding.severity >= Severity::Medium
 }
 
 /// What an image is assembled from.

@@ -18,14 +18,14 @@ use crate::oci::{
 use crate::scan::stored::{ImageRecord, StoredImage};
 use crate::scan::{Scan, ScanError};
 use crate::source::SourceError;
-use crate::source::registry::{self, Counts, Pace, RegistryOptions, RegistrySource};
+use crate::source::registry::{self, Counts, Pace, RegistryOptions, RegistrySource, Session};
 use crate::source::walk::{self, Documents, Walk};
 use crate::text::secret::Sealer;
 
 use super::drivers::{Contents, Driver, Kind, Tagged};
 use super::hosts::{Host, Hosts};
 use super::job::Loss;
-use super::journal::{Journal, Layer, Pending, ReadManifest, SeenTag, Target, Unassembled};
+use super::journal::{self, Journal, Layer, Pending, ReadManifest, SeenTag, Target, Unassembled};
 use super::queue::{QueueError, QueueOptions};
 use super::scope::{Choice, Scope};
 use super::state::{State, StateError};
@@ -106,11 +106,28 @@ impl Stage {
     }
 }
 
+/// What a sweep meets on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    /// Findings that count, in an image that was put together.
+    Findings,
+    /// Tags that are swept.
+    Tags,
+}
+
 /// Is told how far a sweep is. Called from several threads.
 pub trait Tell: Progress {
     /// Something was done: so many of so many, as far as is known.
     fn step(&self, stage: Stage, done: u64, of: u64) {
         let _ = (stage, done, of);
+    }
+    /// So many more were met.
+    fn met(&self, what: Met, count: u64) {
+        let _ = (what, count);
+    }
+    /// A registry is spoken to by way of this session.
+    fn speaks_to(&self, host: &str, session: &Session) {
+        let _ = (host, session);
     }
     /// Something could not be had.
     fn problem(&self, what: &str, why: &str) {
@@ -240,6 +257,7 @@ impl Sweep {
         let mut sites = BTreeMap::new();
         for name in &names {
             let host = hosts.host(name).map_err(SweepError::Registry)?;
+            tell.speaks_to(name, &host.session);
             // What it turned out to be is not asked again.
             let known = journal.kind(name)?.and_then(|kind| kind.parse().ok());
             let kind = match self.kind {
@@ -533,6 +551,7 @@ impl Run<'_> {
         let seen = self.journal().tags_seen(repository)?;
         let mut vanished = HashSet::new();
         let mut found: Vec<SeenTag> = Vec::new();
+        let mut asked = 0;
         for Tagged { name, digest, pushed } in self.sweep.choice.wanted(tags) {
             if seen.contains(name) {
                 continue;
@@ -541,6 +560,7 @@ impl Run<'_> {
                 self.journal().tags(repository, &found)?;
                 return Ok(None);
             }
+            asked += 1;
             let digest = match digest {
                 Some(digest) => Ok(digest.clone()),
                 None => self.digest(source, what, name),
@@ -560,6 +580,7 @@ impl Run<'_> {
             }
         }
         self.journal().tags(repository, &found)?;
+        self.tell.met(Met::Tags, asked);
         Ok(Some(vanished))
     }
 
@@ -815,6 +836,8 @@ impl Run<'_> {
             )?;
             let mut report = self.sweep.scan.assemble(vec![stored]);
             report.conceal();
+            let counting = report.findings.iter().filter(|finding| journal::counts(finding));
+            self.tell.met(Met::Findings, counting.count() as u64);
             self.journal().assembled(*manifest, &report)?;
             self.tell
                 .step(Stage::Images, number as u64 + 1, todo.len() as u64);
