@@ -662,6 +662,9 @@ pub(super) struct SweepRunArgs {
     /// Do not ask for manifests that were seen before and that no tag leads to any more.
     #[arg(long, help_heading = "What is swept")]
     pub(super) no_recheck: bool,
+    /// Also what refers to images: signatures, SBOMs, artifacts. Takes a request for each manifest, in every sweep.
+    #[arg(long, help_heading = "What is swept")]
+    pub(super) referrers: bool,
     /// Rules of your own (TOML), added to the built-in ones. May be given several times.
     #[arg(long, value_name = "FILE", help_heading = "What is swept")]
     pub(super) rules: Vec<PathBuf>,

@@ -42,6 +42,7 @@ pub(super) fn run(args: &MergeArgs, messages: &Messages) -> anyhow::Result<Exit>
         parallel: 1,
         queue: None,
         recheck: false,
+        referrers: false,
         cancelled: Arc::clone(&interrupt.cancelled),
     };
     let terms = sweep.terms();

@@ -162,6 +162,7 @@ pub(super) fn prepared(
         parallel,
         queue: None,
         recheck: !args.no_recheck,
+        referrers: args.referrers,
         cancelled: Arc::clone(&interrupt.cancelled),
     })
 }

@@ -441,6 +441,38 @@ impl Journal {
         })
     }
 
+    /// The manifests that this sweep met, each with the repository it was met in: its number, its host and name.
+    pub(super) fn met(&self) -> Result<Vec<(i64, (String, String), Pending)>> {
+        self.ask(|connection, sweep, _| {
+            connection
+                .prepare_cached(
+                    "SELECT p.id, r.host, p.name, m.id, m.digest FROM repo_manifest rm \
+                     JOIN manifest m ON m.id = rm.manifest_id JOIN repository p ON p.id = rm.repository_id \
+                     JOIN registry r ON r.id = p.registry_id WHERE rm.last_sweep = ?1 AND rm.gone_sweep IS NULL \
+                     ORDER BY p.id, m.id",
+                )?
+                .query_map([sweep], |row| {
+                    let pending = Pending {
+                        id: row.get(3)?,
+                        digest: row.get(4)?,
+                        places: Vec::new(),
+                    };
+                    Ok((row.get(0)?, (row.get(1)?, row.get(2)?), pending))
+                })?
+                .collect()
+        })
+    }
+
+    /// Notes that a repository has manifests that refer to others of it.
+    pub(super) fn refers(&mut self, repository: i64, digests: &[Digest]) -> Result<()> {
+        self.write(|save, sweep, _| {
+            for digest in digests {
+                has_manifest(save, repository, digest.as_str(), sweep)?;
+            }
+            Ok(())
+        })
+    }
+
     /// Notes whether a manifest is still in a repository.
     pub(super) fn still_there(&mut self, repository: i64, manifest: i64, there: bool) -> Result<()> {
         self.write(|save, sweep, _| {

@@ -60,6 +60,8 @@ pub struct Sweep {
     pub queue: Option<QueueOptions>,
     /// Whether manifests that no tag leads to any more are looked for.
     pub recheck: bool,
+    /// Whether it is asked, for each manifest, what refers to it: signatures, SBOMs.
+    pub referrers: bool,
     /// Ends the sweep soon after it is set.
     pub cancelled: Arc<AtomicBool>,
 }
@@ -223,7 +225,7 @@ impl Sweep {
         }
         let (run, resumed) = self.start(state, tell)?;
         run.lists()?;
-        run.manifests()?;
+        run.documents()?;
         let mut left = (0, 0);
         if only_try {
             let layers = run.unread_layers()?;
@@ -640,6 +642,41 @@ impl Run<'_> {
         match is_whole {
             true => journal.listed(repository),
             false => Ok(()),
+        }
+    }
+
+    /// Reads manifests, and what refers to them where that is asked for.
+    fn documents(&self) -> Result<(), SweepError> {
+        self.manifests()?;
+        if !self.sweep.referrers {
+            return Ok(());
+        }
+        let mut asked = HashSet::new();
+        // What refers to something may be referred to itself.
+        for _ in 0..=self.sweep.limits.index_depth {
+            let mut met = self.journal().met()?;
+            met.retain(|(repository, _, pending)| asked.insert((*repository, pending.id)));
+            if met.is_empty() || self.is_over() {
+                break;
+            }
+            self.each(&met, |(repository, (host, name), manifest)| {
+                self.referrers(*repository, (host, name), &manifest.digest)
+            })?;
+            self.manifests()?;
+        }
+        Ok(())
+    }
+
+    /// Enters what refers to a manifest.
+    fn referrers(&self, repository: i64, (host, name): (&str, &str), digest: &str) -> Result<(), StateError> {
+        let Ok(digest) = Digest::parse(digest) else {
+            return Ok(());
+        };
+        let cap = self.sweep.limits.manifest_bytes;
+        let asked = self.hosts.source(host, name);
+        match asked.and_then(|source| source.referrers_of(&digest, cap)) {
+            Ok(found) => self.journal().refers(repository, &found),
+            Err(error) => self.failed(&format!("the referrers of {host}/{name}@{digest}"), &error),
         }
     }
 

@@ -240,3 +240,158 @@ fn nobody_waits_for_the_layers_of_a_deleted_image() {
         assert_eq!(reasons(&place), [""; 0]);
     }
 }
+
+/// A registry that counts manifests, and says what is left of them with each answer.
+#[test]
+fn pulls_that_are_kept_for_others_are_not_taken() {
+    let left = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(12));
+    let counted = std::sync::Arc::clone(&left);
+    let built: Vec<_> = (0..10)
+        .map(|number| {
+            let image = base().layer([file("srv/app", number.to_string())]);
+            (format!("1.{number}"), images([image]).oci_layout())
+        })
+        .collect();
+    let mut objects = std::collections::HashMap::new();
+    let mut tags = std::collections::HashMap::new();
+    for (tag, layout) in built {
+        let index: serde_json::Value = serde_json::from_slice(&layout["index.json"]).unwrap();
+        tags.insert(tag, index["manifests"][0]["digest"].as_str().unwrap().to_owned());
+        objects.extend(layout.into_iter().filter_map(|(path, bytes)| {
+            Some((format!("sha256:{}", path.strip_prefix("blobs/sha256/")?), bytes))
+        }));
+    }
+    let server = crate::support::scripted::Server::start(move |request| {
+        let path = request.path.split('?').next().unwrap();
+        let last = path.rsplit('/').next().unwrap();
+        let is_manifest = path.contains("/manifests/");
+        let reply = match path {
+            "/v2/_catalog" => Reply::ok(r#"{"repositories":["app"]}"#),
+            "/v2/app/tags/list" => {
+                let mut names: Vec<&String> = tags.keys().collect();
+                names.sort();
+                Reply::ok(json!({"name": "app", "tags": names}).to_string())
+            }
+            _ if request.method == "HEAD" => match tags.get(last) {
+                Some(digest) => Reply::ok("").header("Docker-Content-Digest", digest),
+                None => Reply::new(404),
+            },
+            _ => match objects.get(last) {
+                Some(bytes) => Reply::ok(bytes.clone()),
+                None => Reply::new(404),
+            },
+        };
+        if !is_manifest {
+            return reply;
+        }
+        // HEAD is free, and tells too.
+        let taken = u64::from(request.method == "GET");
+        let left = counted.fetch_sub(taken, std::sync::atomic::Ordering::SeqCst) - taken;
+        reply
+            .header("ratelimit-limit", "100;w=21600")
+            .header("ratelimit-remaining", &format!("{left};w=21600"))
+    });
+    let place = Place::new();
+    let words = ["sweep", server.host(), "--keep-pulls", "8", "--parallel", "1"];
+    let run = place.command(&words).run().expect_code(4);
+    assert_eq!(
+        left.load(std::sync::atomic::Ordering::SeqCst),
+        8,
+        "four were taken"
+    );
+    assert!(
+        run.stderr.contains("8 are to be left for others"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(Counts::of(&run).manifests, 4);
+    // What was not taken is named, and neither is it taken later while nothing is left.
+    assert_eq!(reasons(&place).len(), 6);
+    let again = Counts::of(&place.command(&words).run().expect_code(4));
+    assert_eq!((again.manifests, again.blobs), (0, 0));
+    left.store(100, std::sync::atomic::Ordering::SeqCst);
+    let rest = Counts::of(&place.command(&words).run().expect_code(0));
+    assert_eq!(rest.manifests, 6, "none twice");
+    assert_eq!(reasons(&place), [""; 0]);
+}
+
+/// What refers to an image is read once, and found when it comes later.
+#[test]
+fn what_refers_to_an_image_is_swept_where_that_is_asked_for() {
+    let built = images([base()]).oci_layout();
+    let index: serde_json::Value = serde_json::from_slice(&built["index.json"]).unwrap();
+    let subject = index["manifests"][0].clone();
+    let digest = subject["digest"].as_str().unwrap().to_owned();
+    let mut objects = std::collections::HashMap::new();
+    let mut put = |bytes: Vec<u8>| {
+        let digest = layersift::oci::Digest::of(&bytes).to_string();
+        objects.insert(digest.clone(), bytes.clone());
+        (digest, bytes.len())
+    };
+    for (path, bytes) in &built {
+        if path.starts_with("blobs/") {
+            put(bytes.clone());
+        }
+    }
+    let (blob, blob_size) = put(format!("TOKEN={}\n", super::token(4)).into_bytes());
+    let (empty, empty_size) = put(b"{}".to_vec());
+    let artifact = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "artifactType": "application/vnd.example.notes",
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": empty, "size": empty_size},
+        "layers": [{"mediaType": "text/plain", "digest": blob, "size": blob_size}], "subject": subject});
+    let (referrer, referrer_size) = put(artifact.to_string().into_bytes());
+    let is_there = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let there = std::sync::Arc::clone(&is_there);
+    let tagged = digest.clone();
+    let listed = referrer.clone();
+    let server = crate::support::scripted::Server::start(move |request| {
+        let path = request.path.split('?').next().unwrap();
+        let last = path.rsplit('/').next().unwrap();
+        if path.contains("/referrers/") {
+            let has = last == tagged && there.load(std::sync::atomic::Ordering::SeqCst);
+            let found = has.then(|| {
+                json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": listed, "size": referrer_size,
+                    "artifactType": "application/vnd.example.notes"})
+            });
+            let found: Vec<_> = found.into_iter().collect();
+            let index = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": found});
+            return Reply::ok(index.to_string());
+        }
+        match path {
+            "/v2/_catalog" => Reply::ok(r#"{"repositories":["app"]}"#),
+            "/v2/app/tags/list" => Reply::ok(r#"{"name":"app","tags":["1"]}"#),
+            "/v2/app/manifests/1" => Reply::ok("").header("Docker-Content-Digest", &tagged),
+            _ => match objects.get(last) {
+                Some(bytes) => Reply::ok(bytes.clone()),
+                None => Reply::new(404),
+            },
+        }
+    });
+    let place = Place::new();
+    let words = ["sweep", server.host(), "--referrers"];
+    let first = Counts::of(&place.command(&words).run().expect_code(0));
+    // Whether it is Harbor, its repositories, their tags, what refers to the image.
+    assert_eq!((first.lists, first.manifests), (4, 1), "{first:?}");
+    // It comes after the image was read.
+    is_there.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(
+        place.sweep(server.host(), 0).lists,
+        2,
+        "nobody asks for it unless told to"
+    );
+    let second = Counts::of(&place.command(&words).run().expect_code(1));
+    assert_eq!((second.manifests, second.layers), (1, 1), "{second:?}");
+    let third = Counts::of(&place.command(&words).run().expect_code(1));
+    assert_eq!((third.manifests, third.blobs), (0, 0), "{third:?}");
+    let report = place.report();
+    let leaking = report["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|image| image["digest"] == json!(referrer));
+    assert_eq!(
+        leaking.unwrap()["findings"].as_array().unwrap().len(),
+        1,
+        "{report:#}"
+    );
+}

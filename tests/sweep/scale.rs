@@ -1,5 +1,9 @@
 //! Many repositories: what a second sweep costs, and how much memory a long one takes. The numbers are small enough for every
 //! run; the environment makes them those that are written down in `tests/README.md`.
+#![expect(
+    clippy::print_stdout,
+    reason = "what was measured is for whoever runs it by hand"
+)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};

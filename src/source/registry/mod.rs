@@ -54,7 +54,7 @@ use super::network::{Runtime, bridge};
 use super::walk::{self, Documents, Walk};
 use super::{Problem, Resolved, Source, SourceError};
 use crate::limits::Limits;
-use crate::oci::{BlobKey, Descriptor, Digest, PlatformSelector, Reference};
+use crate::oci::{BlobKey, Descriptor, Digest, Document, PlatformSelector, Reference};
 
 /// How a registry is spoken to.
 #[derive(Clone, Debug, Default)]
@@ -187,6 +187,23 @@ impl RegistrySource {
     pub fn digest_of(&self, reference: &str) -> Result<Option<Digest>, SourceError> {
         self.runtime
             .block_on(self.places.head(&Wanted::Manifest(reference.to_owned())))
+    }
+
+    /// The digests of what refers to a manifest, as the registry lists it now.
+    ///
+    /// *Cost*: a request for each page of the list, and one more where the registry has no such lists.
+    pub fn referrers_of(&self, digest: &Digest, cap: u64) -> Result<Vec<Digest>, SourceError> {
+        let mut found = Vec::new();
+        for page in self.runtime.block_on(self.places.referrers(digest, cap))? {
+            let document = Document::parse(&page, None).ok();
+            let index = document.as_ref().and_then(|document| document.value.index());
+            let index = index.ok_or_else(|| SourceError::Malformed {
+                what: format!("the referrers of `{digest}`"),
+                why: "the registry gave something other than an index".to_owned(),
+            })?;
+            found.extend(index.manifests.iter().map(|listed| listed.digest.clone()));
+        }
+        Ok(found)
     }
 
     /// Whether the registry has a blob, by HEAD.

@@ -44,7 +44,7 @@ impl Sweep {
     pub fn plan(&self, state: State, tell: &dyn Tell) -> Result<(Summary, Vec<Job>), SweepError> {
         let (run, resumed) = self.start(state, tell)?;
         run.lists()?;
-        run.manifests()?;
+        run.documents()?;
         let layers = run.unread_layers()?;
         let mut jobs = Vec::new();
         let mut bytes = 0;
