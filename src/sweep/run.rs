@@ -245,8 +245,9 @@ impl Sweep {
     fn start<'s>(&'s self, state: State, tell: &'s dyn Tell) -> Result<(Run<'s>, bool), SweepError> {
         let hosts: BTreeSet<&str> = self.scopes.iter().map(Scope::host).collect();
         let hosts: Vec<String> = hosts.into_iter().map(str::to_owned).collect();
+        let scopes: Vec<String> = self.scopes.iter().map(Scope::to_string).collect();
         let target = Target {
-            scope: &format!("{:?}", self.scopes),
+            scope: &scopes.join(" "),
             options: &self.choice.text(),
             hosts: &hosts,
         };

@@ -4,7 +4,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
 
 use super::drivers::Tagged;
-use crate::oci::{PlatformSelector, Reference};
+use crate::oci::{Digest, PlatformSelector, Reference};
 
 /// Something to sweep.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +40,27 @@ pub enum Scope {
 pub struct ScopeError {
     text: String,
     why: String,
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Image {
+                host,
+                repository,
+                reference,
+            } => {
+                let mark = if Digest::parse(reference).is_ok() {
+                    '@'
+                } else {
+                    ':'
+                };
+                write!(f, "{host}/{repository}{mark}{reference}")
+            }
+            Self::Namespace { host, prefix } => write!(f, "{host}/{prefix}"),
+            Self::Repository { host, repository } => write!(f, "{host}/{repository}"),
+        }
+    }
 }
 
 impl Scope {
@@ -271,6 +292,8 @@ mod tests {
             ),
         ] {
             assert_eq!(Scope::parse(&text).unwrap(), expected, "{text}");
+            // What is shown of it means the same.
+            assert_eq!(Scope::parse(&expected.to_string()).unwrap(), expected, "{text}");
         }
         for wrong in [
             "registry.example.com/UPPER",

@@ -14,6 +14,12 @@ const APPLICATION: i32 = 0x4c53_5750;
 /// The version of [`SCHEMA`]. A file of a newer one is refused; of an older one there is none yet.
 const VERSION: i32 = 1;
 
+/// 16 MiB of a state that is written are kept at hand, so that a long sweep takes no more memory than a short one.
+const WRITER_CACHE: u64 = 16 << 20;
+
+/// 64 MiB of a state that is read: questions are short.
+const READER_CACHE: u64 = 64 << 20;
+
 /// 1 GiB of a state that is read, as far as it is mapped.
 const MAPPED_BYTES: u64 = 1 << 30;
 
@@ -215,7 +221,8 @@ impl State {
             Log::Rollback => 0,
         };
         state.run(&format!(
-            "PRAGMA query_only = ON; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -65536; PRAGMA mmap_size = {mapped};"
+            "PRAGMA query_only = ON; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -{}; PRAGMA mmap_size = {mapped};",
+            READER_CACHE >> 10
         ))?;
         Ok(state)
     }
@@ -254,8 +261,9 @@ impl State {
         // FULL: a verdict that was told must survive a power cut.
         self.run(&format!(
             "PRAGMA journal_mode = {}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-             PRAGMA cache_size = -65536;",
-            self.log.name()
+             PRAGMA cache_size = -{};",
+            self.log.name(),
+            WRITER_CACHE >> 10
         ))?;
         if is_new {
             let path = self.path.clone();

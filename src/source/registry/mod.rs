@@ -1,5 +1,5 @@
 //! Registries that speak distribution-spec: a reference → its documents and blobs. Reads only: a registry is sent
-//! nothing but GET and HEAD, a token server POST too. Keeps nothing on disk.
+//! nothing but GET and HEAD, a token server POST too, and Docker Hub's own lists for a token. Keeps nothing on disk.
 //!
 //! [`open`] makes a [`RegistrySource`], [`check()`] tries a login, [`tags`] and
 //! [`repositories`] list what there is, [`carriers()`] finds the tags that have a blob, [`inventory()`] tells what both would use. Behind them, each

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::{Contents, Driver, Pages, encoded, listing, plain_because, read, seconds};
+use super::{Contents, Driver, Pages, encoded, listing, plain_because, read, seconds, unnamed};
 use crate::oci::Digest;
 use crate::source::SourceError;
 use crate::source::registry::{Listing, NativeLists, RegistryOptions, Shown};
@@ -77,13 +77,8 @@ impl Driver for Github {
 
     fn repositories(&self, prefix: &str, options: &RegistryOptions) -> Result<Listing, SourceError> {
         let Some((owner, _)) = prefix.split_once('/') else {
-            return Ok(Listing {
-                failure: Some(SourceError::Unusable {
-                    what: format!("`{}`", self.host),
-                    why: "GitHub lists the packages of an owner: name `HOST/OWNER/`".to_owned(),
-                }),
-                ..Listing::default()
-            });
+            let why = "GitHub lists the packages of an owner: name `HOST/OWNER/`";
+            return Ok(unnamed(&self.host, why));
         };
         let mut names = Vec::new();
         let below = "packages?package_type=container&per_page=100";

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Contents, Driver, Pages, listing, read};
+use super::{Contents, Driver, Pages, listing, read, unnamed};
 use crate::oci::Digest;
 use crate::source::SourceError;
 use crate::source::registry::{Listing, NativeLists, RegistryOptions, Shown};
@@ -72,14 +72,8 @@ impl Driver for Google {
     fn repositories(&self, prefix: &str, options: &RegistryOptions) -> Result<Listing, SourceError> {
         let root = prefix.trim_end_matches('/');
         if root.is_empty() {
-            return Ok(Listing {
-                failure: Some(SourceError::Unusable {
-                    what: format!("`{}`", self.host),
-                    why: "this registry lists no repositories but those of a project: name `HOST/PROJECT/`"
-                        .to_owned(),
-                }),
-                ..Listing::default()
-            });
+            let why = "this registry lists no repositories but those of a project: name `HOST/PROJECT/`";
+            return Ok(unnamed(&self.host, why));
         }
         let mut names = Vec::new();
         let mut todo = vec![(root.to_owned(), 0)];

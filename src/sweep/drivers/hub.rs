@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::{Contents, Driver, Pages, Tagged, listing, numbered, read, seconds};
+use super::{Contents, Driver, Pages, Tagged, listing, numbered, read, seconds, unnamed};
 use crate::oci::Digest;
 use crate::source::SourceError;
 use crate::source::registry::{Listing, NativeLists, RegistryOptions, Shown};
@@ -57,14 +57,8 @@ impl Driver for Hub {
 
     fn repositories(&self, prefix: &str, options: &RegistryOptions) -> Result<Listing, SourceError> {
         let Some((namespace, _)) = prefix.split_once('/') else {
-            return Ok(Listing {
-                failure: Some(SourceError::Unusable {
-                    what: format!("`{}`", self.host),
-                    why: "Docker Hub lists the repositories of a namespace: name `docker.io/NAMESPACE/`"
-                        .to_owned(),
-                }),
-                ..Listing::default()
-            });
+            let why = "Docker Hub lists the repositories of a namespace: name `docker.io/NAMESPACE/`";
+            return Ok(unnamed(&self.host, why));
         };
         let lists = self.lists(options)?;
         let mut names = Vec::new();

@@ -373,6 +373,17 @@ fn listing(host: &str, names: Vec<String>, asked: Result<(), SourceError>) -> Li
     }
 }
 
+/// No repositories, of a registry that lists them only below something that was not named.
+fn unnamed(host: &str, why: &str) -> Listing {
+    Listing {
+        failure: Some(SourceError::Unusable {
+            what: format!("`{host}`"),
+            why: why.to_owned(),
+        }),
+        ..Listing::default()
+    }
+}
+
 /// A page of a list. Fields that are missing or unknown do no harm; what is no list at all does.
 fn read<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, SourceError> {
     serde_json::from_slice(bytes).map_err(|error| SourceError::Malformed {
