@@ -284,6 +284,15 @@ impl Slot<'_> {
 }
 
 impl Limits {
+    /// The usual caps but for these; of two settings of one the later counts.
+    pub fn with(settings: &[Setting]) -> Self {
+        let mut limits = Self::default();
+        for setting in settings {
+            limits.set(setting);
+        }
+        limits
+    }
+
     /// Sets one cap.
     pub fn set(&mut self, setting: &Setting) {
         for (name, mut slot) in self.slots() {

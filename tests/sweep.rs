@@ -1,5 +1,10 @@
 //! Sweeps of whole registries: what is asked of them, what survives a kill, what the state answers.
 
+mod drivers;
+mod faults;
+mod filters;
+mod scale;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -44,6 +49,19 @@ impl Place {
         Counts::of(&self.command(&["sweep", target]).run().expect_code(code))
     }
 
+    /// A folder with a login for a registry, as `docker login` leaves it.
+    pub(crate) fn login(&self, host: &str, user: &str, password: &str) -> PathBuf {
+        let folder = self.path("login");
+        std::fs::create_dir_all(&folder).unwrap();
+        let auth = base64::Engine::encode(
+            &base64::engine::general_purpose::STANDARD,
+            format!("{user}:{password}"),
+        );
+        let config = json!({"auths": {host: {"auth": auth}}});
+        std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+        folder
+    }
+
     pub(crate) fn report(&self) -> Value {
         self.command(&["sweep", "report"]).run().json()
     }
@@ -58,16 +76,16 @@ impl Place {
 /// What a sweep said it did.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Counts {
-    layers: u64,
-    lists: u64,
-    digests: u64,
-    manifests: u64,
-    blobs: u64,
+    pub(crate) layers: u64,
+    pub(crate) lists: u64,
+    pub(crate) digests: u64,
+    pub(crate) manifests: u64,
+    pub(crate) blobs: u64,
 }
 
 impl Counts {
     #[track_caller]
-    fn of(run: &Run) -> Self {
+    pub(crate) fn of(run: &Run) -> Self {
         let before = |word: &str| -> u64 {
             let text = run.text().replace([',', ':'], " ");
             let words: Vec<&str> = text.split_whitespace().collect();
@@ -534,196 +552,6 @@ fn a_blob_of_another_digest_is_not_believed() {
     let place = Place::new();
     let run = place.command(&["sweep", server.host()]).run();
     assert_eq!(run.code, Some(4), "{}", run.stderr);
-}
-
-/// Two images, and the manifests of both by their digests: the answers of a registry whose lists are its own.
-struct Two {
-    repository: Repository,
-    tagged: String,
-    untagged: String,
-}
-
-fn two() -> Two {
-    let of = |image: Image| {
-        let layout = images([image.clone()]).oci_layout();
-        let index: Value = serde_json::from_slice(&layout["index.json"]).unwrap();
-        let digest = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
-        (layout, digest)
-    };
-    let leaking = base().layer([file("srv/.env", format!("TOKEN={}\n", token(1)))]);
-    let (_, untagged) = of(leaking.clone());
-    let (clean, tagged) = of(base());
-    let mut repository = Repository::of(&images([leaking]));
-    for (_, bytes) in clean.iter().filter(|(path, _)| path.starts_with("blobs/")) {
-        repository.blob(bytes.clone());
-        let digest = layersift::oci::Digest::of(bytes);
-        repository.manifest(digest.as_str(), "", bytes.clone());
-    }
-    Two {
-        repository,
-        tagged,
-        untagged,
-    }
-}
-
-/// What a sweep of a registry of this kind finds whose own lists are as `lists` says, by path and query. The repository is
-/// `team/app`; what no tag leads to has a secret.
-fn swept(
-    kind: &str,
-    target: &str,
-    lists: impl Fn(&str, &Two) -> Option<String> + Send + Sync + 'static,
-) -> (Place, Counts, Counts) {
-    let two = two();
-    let server = Server::start(move |request| {
-        if let Some(body) = lists(&request.path, &two) {
-            return Reply::ok(body);
-        }
-        let mut plain = request.clone();
-        plain.path = plain.path.replacen("/v2/team/app/", "/v2/app/", 1);
-        two.repository.reply(&plain)
-    });
-    let place = Place::new();
-    let target = format!("{}{target}", server.host());
-    let sweep = |code| {
-        let command = place.command(&["sweep", &target, "--kind", kind]);
-        Counts::of(&command.run().expect_code(code))
-    };
-    let first = sweep(1);
-    let second = sweep(1);
-    (place, first, second)
-}
-
-/// Untagged manifests are found, and a second sweep needs nothing but lists.
-#[track_caller]
-fn is_swept(kind: &str, target: &str, lists: impl Fn(&str, &Two) -> Option<String> + Send + Sync + 'static) {
-    let (place, first, second) = swept(kind, target, lists);
-    assert_eq!((first.digests, first.manifests), (0, 2), "{first:?}");
-    assert_eq!(
-        (second.digests, second.manifests, second.blobs),
-        (0, 0, 0),
-        "{second:?}"
-    );
-    // What kind of registry it is was found out the first time.
-    assert!(second.lists <= first.lists);
-    let report = place.report();
-    let tags: Vec<&Value> = report["images"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|image| &image["tags"])
-        .collect();
-    assert_eq!(tags.len(), 2, "{report:#}");
-    let leaking = report["images"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|image| !image["findings"].as_array().unwrap().is_empty());
-    assert_eq!(leaking.unwrap()["tags"], json!([]), "no tag leads to it");
-    assert_eq!(reasons(&place), [""; 0]);
-}
-
-#[test]
-fn harbor_is_asked_for_its_artifacts() {
-    is_swept("auto", "", |path, two| {
-        match path {
-        "/api/v2.0/ping" => Some("Pong".to_owned()),
-        "/api/v2.0/repositories?page_size=100" => {
-            Some(json!([{"name": "team/app", "artifact_count": 2, "new": {}}]).to_string())
-        }
-        "/api/v2.0/projects/team/repositories/app/artifacts?page_size=100&with_tag=true" => Some(
-            json!([
-                {"digest": two.tagged, "type": "IMAGE", "tags": [{"name": "1", "push_time": "2026-01-01T00:00:00Z"}]},
-                {"digest": two.untagged, "type": "IMAGE", "tags": null, "references": null},
-            ])
-            .to_string(),
-        ),
-        _ => None,
-    }
-    });
-}
-
-#[test]
-fn google_is_asked_for_the_map_of_its_manifests() {
-    is_swept("google", "/team/", |path, two| match path {
-        "/v2/team/tags/list" => {
-            Some(json!({"name": "team", "child": ["app"], "manifest": {}, "tags": []}).to_string())
-        }
-        "/v2/team/app/tags/list" => Some(
-            json!({"name": "team/app", "child": [], "tags": ["1"], "manifest": {
-                &two.tagged: {"tag": ["1"], "imageSizeBytes": "100", "timeUploadedMs": "1500000000000"},
-                &two.untagged: {"tag": [], "imageSizeBytes": "100", "timeUploadedMs": 1_500_000_000_000_u64},
-            }})
-            .to_string(),
-        ),
-        _ => None,
-    });
-}
-
-#[test]
-fn azure_is_asked_for_its_manifests() {
-    is_swept("azure", "", |path, two| match path {
-        path if path.starts_with("/v2/_catalog") => Some(json!({"repositories": ["team/app"]}).to_string()),
-        "/acr/v1/team/app/_manifests?n=100" => Some(
-            json!({"registry": "x.example.com", "imageName": "team/app", "manifests": [
-                {"digest": two.tagged, "imageSize": 100, "tags": ["1"], "changeableAttributes": {}},
-                {"digest": two.untagged, "imageSize": 100},
-            ]})
-            .to_string(),
-        ),
-        _ => None,
-    });
-}
-
-/// These list no untagged manifests: what a tag left behind is asked for by its digest.
-#[track_caller]
-fn tags_are_listed_with_digests(
-    kind: &str,
-    lists: impl Fn(&str, &str) -> Option<String> + Send + Sync + 'static,
-) {
-    let (place, first, second) = swept(kind, "/team/", move |path, two| lists(path, &two.untagged));
-    assert_eq!((first.digests, first.manifests), (0, 1), "{first:?}");
-    assert_eq!(
-        (second.digests, second.manifests, second.blobs),
-        (0, 0, 0),
-        "{second:?}"
-    );
-    assert_eq!(place.report()["images"][0]["tags"], json!(["1"]));
-    assert_eq!(reasons(&place), [""; 0]);
-}
-
-#[test]
-fn gitlab_is_asked_for_tags_with_digests() {
-    tags_are_listed_with_digests("gitlab", |path, digest| {
-        match path {
-        path if path.starts_with("/v2/_catalog") => Some(json!({"repositories": ["team/app"]}).to_string()),
-        "/gitlab/v1/repositories/team/app/tags/list/?n=1000" => Some(
-            json!([{"name": "1", "digest": digest, "config_digest": digest, "media_type": "x", "size_bytes": 5,
-                "created_at": "2026-01-01T00:00:00.000Z"}])
-            .to_string(),
-        ),
-        _ => None,
-    }
-    });
-}
-
-#[test]
-fn quay_is_asked_page_by_page() {
-    tags_are_listed_with_digests("quay", |path, digest| {
-        match path {
-        "/api/v1/repository?public=true&private=true&namespace=team" => {
-            Some(json!({"repositories": [{"namespace": "team", "name": "app", "is_public": true}], "next_page": "a b"}).to_string())
-        }
-        "/api/v1/repository?public=true&private=true&namespace=team&next_page=a+b" => {
-            Some(json!({"repositories": []}).to_string())
-        }
-        "/api/v1/repository/team/app/tag/?limit=100&onlyActiveTags=true&page=1" => Some(
-            json!({"tags": [{"name": "1", "manifest_digest": digest, "start_ts": 1_700_000_000}], "page": 1,
-                "has_additional": false})
-            .to_string(),
-        ),
-        _ => None,
-    }
-    });
 }
 
 #[test]

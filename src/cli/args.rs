@@ -638,27 +638,40 @@ pub(super) struct SweepRunArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) fingerprint_key_file: Option<PathBuf>,
 
-    /// Only repositories that match this glob. May be given several times.
-    #[arg(long, value_name = "GLOB", help_heading = "What is swept")]
+    /// Only repositories that match this glob, or `regex:EXPRESSION`. May be given several times.
+    #[arg(long, value_name = "PATTERN", help_heading = "What is swept")]
     pub(super) repository: Vec<String>,
-    /// Only tags that match this glob. May be given several times.
-    #[arg(long, value_name = "GLOB", help_heading = "What is swept")]
+    /// Only tags that match this glob, or `regex:EXPRESSION`. May be given several times.
+    #[arg(long, value_name = "PATTERN", help_heading = "What is swept")]
     pub(super) tag: Vec<String>,
-    /// Of each repository only the N tags that sort last as versions do.
+    /// Of each repository only the N tags that were pushed last; where the registry does not say when, those that sort
+    /// last as versions do.
     #[arg(long, value_name = "N", help_heading = "What is swept")]
     pub(super) newest: Option<usize>,
+    /// Only what was pushed on this day or later, `2026-01-31` or `2026-01-31T10:00:00Z`, and what the registry gives no
+    /// time for.
+    #[arg(long, value_name = "DATE", value_parser = date, help_heading = "What is swept")]
+    pub(super) pushed_since: Option<i64>,
+    /// Only layers of so many bytes as stored, with KiB, MiB or GiB behind it or nothing. Larger ones are named as not
+    /// read.
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "What is swept")]
+    pub(super) max_layer: Option<u64>,
     /// Only this platform, `os/arch[/variant]`. May be given several times.
     #[arg(long, value_name = "PLATFORM", help_heading = "What is swept")]
     pub(super) platform: Vec<Platform>,
     /// Do not ask for manifests that were seen before and that no tag leads to any more.
     #[arg(long, help_heading = "What is swept")]
     pub(super) no_recheck: bool,
+    /// Also what refers to images: signatures, SBOMs, artifacts. Takes a request for each manifest, in every sweep.
+    #[arg(long, help_heading = "What is swept")]
+    pub(super) referrers: bool,
     /// Rules of your own (TOML), added to the built-in ones. May be given several times.
     #[arg(long, value_name = "FILE", help_heading = "What is swept")]
     pub(super) rules: Vec<PathBuf>,
 
-    /// What the registry is: auto, azure, gitea, gitlab, google, harbor, oci, quay. Lists of its own give digests, and
-    /// manifests that no tag leads to; `auto` tells those of known hosts, and Harbor.
+    /// What the registry is: artifactory, auto, azure, ecr, gitea, github, gitlab, google, harbor, hub, nexus, oci, quay,
+    /// zot. Lists of its own give digests, and manifests that no tag leads to; `auto` tells those of known hosts, and
+    /// Harbor.
     #[arg(
         long,
         value_name = "KIND",
@@ -667,31 +680,12 @@ pub(super) struct SweepRunArgs {
     )]
     pub(super) kind: Kind,
 
-    /// At most so many requests a second to each registry.
-    #[arg(long, value_name = "N", value_parser = rate, help_heading = "Burden")]
-    pub(super) rate: Option<f64>,
-    /// So many requests and downloads at a time [default: the limit `downloads-per-host`].
-    #[arg(long, value_name = "N", value_parser = jobs, help_heading = "Burden")]
-    pub(super) parallel: Option<usize>,
     /// Read no more manifests once a registry says that only so many pulls are left of its quota.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Burden")]
     pub(super) keep_pulls: u64,
 
     #[command(flatten)]
-    pub(super) registry: RegistryArgs,
-
-    /// End the sweep after this time (`90s`, `10m`, `1h`); the same command goes on with it.
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Run")]
-    pub(super) timeout: Option<Duration>,
-    /// Set a cap on what is read, as for `scan`. May be given several times.
-    #[arg(long, value_name = "NAME=VALUE", help_heading = "Run")]
-    pub(super) limit: Vec<Setting>,
-    /// Match with this many threads [default: one per core].
-    #[arg(long, short, value_name = "N", value_parser = jobs, help_heading = "Run")]
-    pub(super) jobs: Option<usize>,
-    /// Answer Prometheus at this port of loopback, or at this address: `GET /metrics`.
-    #[arg(long, value_name = "[ADDR:]PORT", value_parser = metrics_address, help_heading = "Run")]
-    pub(super) metrics: Option<SocketAddr>,
+    pub(super) work: WorkArgs,
 }
 
 const PLAN_HELP: &str = "\
@@ -763,20 +757,27 @@ pub(super) struct ReadArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) rules: Vec<PathBuf>,
 
+    #[command(flatten)]
+    pub(super) work: WorkArgs,
+}
+
+/// How much whoever reads for a sweep asks of registries and of the machine.
+#[derive(Debug, clap::Args)]
+pub(super) struct WorkArgs {
     /// At most so many requests a second to each registry.
     #[arg(long, value_name = "N", value_parser = rate, help_heading = "Burden")]
     pub(super) rate: Option<f64>,
-    /// So many layers at a time [default: the limit `downloads-per-host`].
+    /// So many requests and downloads at a time [default: the limit `downloads-per-host`].
     #[arg(long, value_name = "N", value_parser = jobs, help_heading = "Burden")]
     pub(super) parallel: Option<usize>,
 
     #[command(flatten)]
     pub(super) registry: RegistryArgs,
 
-    /// End after this time (`90s`, `10m`, `1h`).
+    /// End after this time (`90s`, `10m`, `1h`); the same command goes on from there.
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Run")]
     pub(super) timeout: Option<Duration>,
-    /// Set a cap on what is read, as the sweep does. May be given several times.
+    /// Set a cap on what is read, as for `scan`; the same for everybody who reads for a sweep. May be given several times.
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Run")]
     pub(super) limit: Vec<Setting>,
     /// Match with this many threads [default: one per core].
@@ -1013,6 +1014,29 @@ impl std::str::FromStr for Mirror {
             _ => Err("its URL is not http or https".to_owned()),
         }
     }
+}
+
+/// A day or a time in RFC 3339, in seconds since 1970.
+fn date(text: &str) -> Result<i64, String> {
+    use time::OffsetDateTime;
+    use time::format_description::well_known::Rfc3339;
+    let parse = |text: &str| OffsetDateTime::parse(text, &Rfc3339);
+    parse(text)
+        .or_else(|_| parse(&format!("{text}T00:00:00Z")))
+        .map(OffsetDateTime::unix_timestamp)
+        .map_err(|_| "expected a date such as `2026-01-31` or `2026-01-31T10:00:00Z`".to_owned())
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let unit = units
+        .into_iter()
+        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
+    let (digits, shift) = unit.unwrap_or((text, 0));
+    let number: Option<u64> = digits.trim().parse().ok();
+    number
+        .and_then(|number| number.checked_mul(1 << shift))
+        .ok_or_else(|| "expected a number of bytes, with KiB, MiB or GiB behind it or nothing".to_owned())
 }
 
 fn rate(text: &str) -> Result<f64, String> {

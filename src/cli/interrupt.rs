@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::exit::{self, Exit};
@@ -17,8 +18,17 @@ pub(super) struct Interrupt {
 }
 
 impl Interrupt {
+    /// Watches for signals, and for the end of a time if there is one.
+    pub(super) fn watch(&self, timeout: Option<Duration>) -> anyhow::Result<()> {
+        self.watch_signals().context("cannot watch for signals")?;
+        match timeout {
+            Some(limit) => self.after(limit).context("cannot start the clock of `--timeout`"),
+            None => Ok(()),
+        }
+    }
+
     /// Watches SIGINT and SIGTERM. The first ends the scan and writes a partial report, the second ends the process.
-    pub(super) fn watch_signals(&self) -> std::io::Result<()> {
+    fn watch_signals(&self) -> std::io::Result<()> {
         let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
         let this = self.clone();
         std::thread::Builder::new()
@@ -35,7 +45,7 @@ impl Interrupt {
     }
 
     /// Ends the scan after `limit`.
-    pub(super) fn after(&self, limit: Duration) -> std::io::Result<()> {
+    fn after(&self, limit: Duration) -> std::io::Result<()> {
         let cancelled = Arc::clone(&self.cancelled);
         std::thread::Builder::new()
             .name("time limit".to_owned())

@@ -11,9 +11,11 @@ use super::args::MergeArgs;
 use super::exit::Exit;
 use super::interrupt::Interrupt;
 use super::messages::Messages;
+use super::progress::teller;
 use super::scan::{chosen, load_rules};
 use super::scan_layer::ENDING;
-use super::sweep::{Lines, exit, key, scan_with};
+use super::sweep::{exit, key};
+use super::work::scan_with;
 use crate::limits::Limits;
 use crate::source::registry::{Pace, RegistryOptions};
 use crate::sweep::{Choice, Kind, MergeError, Outcome, State, Sweep};
@@ -21,16 +23,13 @@ use crate::text;
 
 pub(super) fn run(args: &MergeArgs, messages: &Messages) -> anyhow::Result<Exit> {
     let rules = Arc::new(chosen(load_rules(&args.rules)?, false, messages));
-    let mut limits = Limits::default();
-    for setting in &args.limit {
-        limits.set(setting);
-    }
+    let limits = Limits::with(&args.limit);
     // A state that is not there is not made here: what would be entered belongs to none of its sweeps.
     drop(State::read(&args.state)?);
     let key = key(&args.state, args.fingerprint_key_file.as_deref(), false, messages)?;
     let interrupt = Interrupt::default();
-    let (scan, sealer) = scan_with(rules, &limits, key, None, &interrupt);
-    interrupt.watch_signals().context("cannot watch for signals")?;
+    let (scan, sealer) = scan_with(rules, &limits, key, &interrupt);
+    interrupt.watch(None)?;
     let sweep = Sweep {
         scopes: Vec::new(),
         choice: Choice::new(&[], &[]).map_err(|why| anyhow::anyhow!(why))?,
@@ -43,6 +42,7 @@ pub(super) fn run(args: &MergeArgs, messages: &Messages) -> anyhow::Result<Exit>
         parallel: 1,
         queue: None,
         recheck: false,
+        referrers: false,
         cancelled: Arc::clone(&interrupt.cancelled),
     };
     let terms = sweep.terms();
@@ -64,7 +64,10 @@ pub(super) fn run(args: &MergeArgs, messages: &Messages) -> anyhow::Result<Exit>
             }
         }
     });
-    let merged = match sweep.merge(sweep.open(&args.state)?, outcomes, &Lines::new(messages)) {
+    let told = teller(messages);
+    let merged = sweep.merge(sweep.open(&args.state)?, outcomes, &*told);
+    drop(told);
+    let merged = match merged {
         Ok(merged) => merged,
         Err(MergeError::Outcomes(never)) => match never {},
         Err(MergeError::Sweep(error)) => return Err(error.into()),

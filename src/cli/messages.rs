@@ -45,6 +45,11 @@ impl Messages {
         }
     }
 
+    /// Whether only errors are wanted.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     pub(super) fn hint(&self, text: impl Display) {
         eprintln!("{} {text}", self.label("hint:", "36"));
     }

@@ -28,6 +28,7 @@ pub mod show;
 mod summary;
 mod sweep;
 mod upload;
+mod work;
 mod worker;
 
 use std::ffi::OsString;

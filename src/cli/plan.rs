@@ -8,7 +8,8 @@ use super::args::PlanArgs;
 use super::exit::Exit;
 use super::interrupt::Interrupt;
 use super::messages::Messages;
-use super::sweep::{Lines, prepared, serve};
+use super::progress::teller;
+use super::sweep::{prepared, serve};
 use crate::sweep::{Metrics, Shard, SweepError};
 use crate::text;
 
@@ -16,10 +17,13 @@ pub(super) fn run(args: PlanArgs, messages: &Messages) -> anyhow::Result<Exit> {
     let interrupt = Interrupt::default();
     let sweep = prepared(&args.run, true, &interrupt, messages)?;
     let state = sweep.open(&args.run.state)?;
-    let lines = Lines::new(messages);
-    let metrics = Metrics::new(&lines);
-    let _server = serve(&metrics, args.run.metrics)?;
-    let (summary, jobs) = match sweep.plan(state, &metrics) {
+    let told = teller(messages);
+    let metrics = Metrics::new(&*told);
+    let _server = serve(&metrics, args.run.work.metrics)?;
+    let planned = sweep.plan(state, &metrics);
+    drop(metrics);
+    drop(told);
+    let (summary, jobs) = match planned {
         Ok(planned) => planned,
         Err(SweepError::Registry(error)) => return Err(anyhow::Error::new(error).context("cannot plan")),
         Err(error) => return Err(error.into()),

@@ -1,11 +1,18 @@
-//! Progress on a terminal; nothing otherwise.
+//! Progress: of a scan two bars on a terminal and nothing otherwise, of a sweep a display or lines.
 
+mod course;
+mod lines;
+mod live;
+
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::messages::Messages;
 use crate::layer::Progress;
 use crate::scan::Watch;
+use crate::sweep::Tell;
 
 /// Two bars: bytes read as stored, and bytes searched.
 pub(super) struct Bars {
@@ -35,6 +42,14 @@ impl Bars {
     pub(super) fn finish(&self) {
         self.read.finish_and_clear();
         self.searched.finish_and_clear();
+    }
+}
+
+/// Whoever is told how far a sweep is: a display where somebody looks, lines where not.
+pub(super) fn teller(messages: &Messages) -> Box<dyn Tell + '_> {
+    match !messages.is_quiet() && std::io::stderr().is_terminal() {
+        true => Box::new(live::Live::new(messages)),
+        false => Box::new(lines::Lines::new(messages)),
     }
 }
 

@@ -99,17 +99,9 @@ pub(super) fn execute(
     let known = checkout::known(&args)?;
     let standing = checkout::standing(&args);
     let interrupt = Interrupt::default();
-    let mut limits = Limits::default();
-    for setting in &args.limit {
-        limits.set(setting);
-    }
+    let limits = Limits::with(&args.limit);
     let options = open_options(&args, gating.other_images(), &limits, &interrupt)?;
-    interrupt.watch_signals().context("cannot watch for signals")?;
-    if let Some(limit) = args.timeout {
-        interrupt
-            .after(limit)
-            .context("cannot start the clock of `--timeout`")?;
-    }
+    interrupt.watch(args.timeout)?;
     let mut scan = Scan::new(Arc::clone(&rules))
         .limits(limits)
         .platforms(if args.platform.is_empty() {

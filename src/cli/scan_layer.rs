@@ -9,14 +9,12 @@ use anyhow::{Context as _, anyhow, bail};
 use super::args::{ReadArgs, ScanLayerArgs};
 use super::exit::Exit;
 use super::interrupt::Interrupt;
-use super::login;
 use super::messages::Messages;
 use super::scan::{chosen, load_rules};
-use super::sweep::{apart, key_from_elsewhere, scan_with, serve};
+use super::sweep::{key_from_elsewhere, serve};
+use super::work::Work;
 use crate::layer::Silent;
-use crate::limits::Limits;
 use crate::oci::{Digest, Reference};
-use crate::source::registry::{Pace, RegistryOptions};
 use crate::sweep::{Apart, Job, Metrics, Outcome, Place, Shard, Stage, Tell as _, Verdict, whole};
 use crate::text;
 
@@ -46,7 +44,7 @@ pub(super) fn run(args: &ScanLayerArgs, messages: &Messages) -> anyhow::Result<E
     }
     let (mut read, mut lost) = (0, 0);
     let metrics = Metrics::new(&Silent);
-    let _server = serve(&metrics, args.read.metrics)?;
+    let _server = serve(&metrics, args.read.work.metrics)?;
     worker.read(jobs, &metrics, |outcome| {
         match &outcome.verdict {
             Verdict::Lost(loss) => {
@@ -82,31 +80,15 @@ pub(super) fn run(args: &ScanLayerArgs, messages: &Messages) -> anyhow::Result<E
 /// Whoever reads layers as the options ask for it, watched for signals.
 pub(super) fn worker(args: &ReadArgs, interrupt: &Interrupt, messages: &Messages) -> anyhow::Result<Apart> {
     let rules = Arc::new(chosen(load_rules(&args.rules)?, false, messages));
-    let mut limits = Limits::default();
-    for setting in &args.limit {
-        limits.set(setting);
-    }
     let key = key_from_elsewhere(args.fingerprint_key_file.as_deref())?;
-    let (scan, sealer) = scan_with(rules, &limits, key, args.jobs, interrupt);
-    interrupt.watch_signals().context("cannot watch for signals")?;
-    if let Some(limit) = args.timeout {
-        interrupt
-            .after(limit)
-            .context("cannot start the clock of `--timeout`")?;
-    }
+    let work = Work::begin(&args.work, rules, key, interrupt)?;
     Ok(Apart {
-        scan,
-        sealer,
-        registry: RegistryOptions {
-            limits: limits.clone(),
-            ..login::options(&args.registry, false)?
-        },
-        pace: Pace {
-            apart: apart(args.rate),
-            floor: 0,
-        },
-        parallel: args.parallel.unwrap_or(limits.downloads_per_host),
-        limits,
+        scan: work.scan,
+        sealer: work.sealer,
+        registry: work.registry,
+        pace: work.pace,
+        parallel: work.parallel,
+        limits: work.limits,
         cancelled: Arc::clone(&interrupt.cancelled),
     })
 }

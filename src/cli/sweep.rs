@@ -3,9 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
@@ -17,27 +15,21 @@ use super::exit::Exit;
 use super::interrupt::Interrupt;
 use super::login;
 use super::messages::{Messages, colored};
+use super::progress::teller;
 use super::queue::queue_options;
 use super::scan::{FINGERPRINT_KEY, chosen, load_rules, terminal_width};
 use super::summary;
+use super::work::Work;
 use crate::finding::{Fingerprinter, Reveal};
-use crate::layer::Progress;
-use crate::limits::Limits;
 use crate::oci::PlatformSelector;
 use crate::policy::Policy;
 use crate::report::{self, Output, Settings, sarif};
-use crate::rules::RuleSet;
 use crate::scan::Scan;
 use crate::source::registry::{Pace, RegistryOptions};
 use crate::sweep::answer::{ImageFindings, Missing};
-use crate::sweep::{
-    Choice, Halt, Metrics, QueueOptions, Scope, Server, Stage, State, Summary, Sweep, SweepError, Tell,
-};
+use crate::sweep::{Choice, Halt, Metrics, QueueOptions, Scope, Server, State, Summary, Sweep, SweepError};
 use crate::text;
 use crate::text::secret::Sealer;
-
-/// The time between two lines of progress.
-const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Bytes of a key that is made here.
 const KEY_BYTES: usize = 32;
@@ -75,10 +67,20 @@ fn sweep(args: SweepArgs, messages: &Messages) -> anyhow::Result<Exit> {
         true => State::in_memory(&crate::sweep::key_check(&sweep.sealer)),
         false => sweep.open(&args.state),
     };
-    let lines = Lines::new(messages);
-    let metrics = Metrics::new(&lines);
-    let _server = serve(&metrics, args.metrics)?;
-    let summary = match sweep.run(state?, dry_run, &metrics) {
+    let state = state?;
+    if state.is_on_a_network() {
+        messages.note(
+            "the state is on a network file system: it is written more slowly there; a local one is better",
+        );
+    }
+    let told = teller(messages);
+    let metrics = Metrics::new(&*told);
+    let _server = serve(&metrics, args.work.metrics)?;
+    let swept = sweep.run(state, dry_run, &metrics);
+    // What was shown is gone before the summary stands there.
+    drop(metrics);
+    drop(told);
+    let summary = match swept {
         Ok(summary) => summary,
         Err(SweepError::Registry(error)) => return Err(anyhow::Error::new(error).context("cannot sweep")),
         Err(SweepError::Queue(error)) => return Err(anyhow::Error::new(error).context("cannot sweep")),
@@ -88,7 +90,9 @@ fn sweep(args: SweepArgs, messages: &Messages) -> anyhow::Result<Exit> {
     if dry_run {
         writeln!(
             out,
-            "would read {} layers, {}; lists and manifests took {} requests",
+            "would read {} layers by {} requests, {}; it took {} requests for lists, digests, manifests and configurations, \
+             which the sweep repeats",
+            summary.left.0,
             summary.left.0,
             text::bytes(summary.left.1),
             summary.counts.all()
@@ -122,10 +126,6 @@ pub(super) fn prepared(
 ) -> anyhow::Result<Sweep> {
     let scopes = scopes(&args.targets)?;
     let rules = Arc::new(chosen(load_rules(&args.rules)?, false, messages));
-    let mut limits = Limits::default();
-    for setting in &args.limit {
-        limits.set(setting);
-    }
     let key = key(
         &args.state,
         args.fingerprint_key_file.as_deref(),
@@ -134,62 +134,37 @@ pub(super) fn prepared(
     )?;
     let mut choice = Choice::new(&args.repository, &args.tag).map_err(|why| anyhow!(why))?;
     choice.newest = args.newest;
+    choice.pushed_since = args.pushed_since;
+    choice.max_layer = args.max_layer;
     if !args.platform.is_empty() {
         choice.platforms = PlatformSelector::Only(args.platform.clone());
     }
-    let (scan, sealer) = scan_with(rules, &limits, key, args.jobs, interrupt);
-    interrupt.watch_signals().context("cannot watch for signals")?;
-    if let Some(limit) = args.timeout {
-        interrupt
-            .after(limit)
-            .context("cannot start the clock of `--timeout`")?;
-    }
+    let Work {
+        scan,
+        sealer,
+        limits,
+        registry,
+        pace,
+        parallel,
+    } = Work::begin(&args.work, rules, key, interrupt)?;
     Ok(Sweep {
         scopes,
         choice,
         scan,
         sealer,
-        registry: RegistryOptions {
-            limits: limits.clone(),
-            ..login::options(&args.registry, false)?
-        },
+        limits,
+        registry,
         kind: args.kind,
         pace: Pace {
-            apart: apart(args.rate),
             floor: args.keep_pulls,
+            ..pace
         },
-        parallel: args.parallel.unwrap_or(limits.downloads_per_host),
-        limits,
+        parallel,
         queue: None,
         recheck: !args.no_recheck,
+        referrers: args.referrers,
         cancelled: Arc::clone(&interrupt.cancelled),
     })
-}
-
-/// A scan whose records can be kept, and what seals them.
-pub(super) fn scan_with(
-    rules: Arc<RuleSet>,
-    limits: &Limits,
-    key: Vec<u8>,
-    jobs: Option<usize>,
-    interrupt: &Interrupt,
-) -> (Scan, Sealer) {
-    let fingerprinter = Fingerprinter::keyed(key.clone());
-    let sealer = fingerprinter.sealer(&key);
-    let scan = Scan::new(rules)
-        .limits(limits.clone())
-        .fingerprinter(fingerprinter)
-        .sealer(sealer.clone())
-        .cancelled(Arc::clone(&interrupt.cancelled));
-    match jobs {
-        Some(jobs) => (scan.jobs(jobs), sealer),
-        None => (scan, sealer),
-    }
-}
-
-/// The time from one request to the next.
-pub(super) fn apart(rate: Option<f64>) -> Duration {
-    rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate))
 }
 
 /// What a state says of what it holds.
@@ -361,107 +336,6 @@ fn write_key(path: &Path, key: &[u8]) -> std::io::Result<()> {
     file.write_all(key)?;
     file.write_all(b"\n")?;
     file.sync_all()
-}
-
-/// How far a sweep is, a line now and then.
-pub(super) struct Lines<'m> {
-    messages: &'m Messages,
-    stored: AtomicU64,
-    last: Mutex<Last>,
-}
-
-/// What the last line was about.
-struct Last {
-    stage: Option<Stage>,
-    told: Instant,
-    /// When the stage began, and how much of it was done then.
-    begun: (Instant, u64),
-    done: u64,
-    of: u64,
-}
-
-impl<'m> Lines<'m> {
-    pub(super) fn new(messages: &'m Messages) -> Self {
-        Self {
-            messages,
-            stored: AtomicU64::new(0),
-            last: Mutex::new(Last {
-                stage: None,
-                told: Instant::now(),
-                begun: (Instant::now(), 0),
-                done: 0,
-                of: 0,
-            }),
-        }
-    }
-
-    fn tell(&self, last: &mut Last) {
-        let Some(stage) = last.stage else { return };
-        last.told = Instant::now();
-        let mut line = format!("{}: {} of {}", stage.name(), last.done, last.of);
-        let stored = self.stored.load(Ordering::Relaxed);
-        if stage == Stage::Layers && stored > 0 {
-            line.push_str(&format!(", {}", text::bytes(stored)));
-        }
-        if let Some(left) = last.left() {
-            line.push_str(&format!(", about {left} left"));
-        }
-        self.messages.note(line);
-    }
-}
-
-impl Last {
-    /// The time that is left, if it goes on as it went.
-    fn left(&self) -> Option<String> {
-        let (begun, before) = self.begun;
-        let time = begun.elapsed();
-        let done = self.done.checked_sub(before).filter(|done| *done > 0)?;
-        if time < LINE_EVERY || self.done >= self.of {
-            return None;
-        }
-        let seconds = time.as_secs_f64() / done as f64 * (self.of - self.done) as f64;
-        Some(match seconds as u64 {
-            seconds @ 0..90 => format!("{seconds} s"),
-            seconds @ 90..5400 => format!("{} min", seconds / 60),
-            seconds => format!("{} h", seconds / 3600),
-        })
-    }
-}
-
-impl Progress for Lines<'_> {
-    fn stored(&self, bytes: u64) {
-        self.stored.fetch_add(bytes, Ordering::Relaxed);
-        // A large layer takes long: who waits wants to see that it goes on.
-        if let Ok(mut last) = self.last.try_lock()
-            && last.told.elapsed() >= LINE_EVERY
-        {
-            self.tell(&mut last);
-        }
-    }
-}
-
-impl Tell for Lines<'_> {
-    fn step(&self, stage: Stage, done: u64, of: u64) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = last.stage != Some(stage);
-        if is_new {
-            last.stage = Some(stage);
-            last.begun = (Instant::now(), done);
-        }
-        last.done = done;
-        last.of = of;
-        if is_new || last.told.elapsed() >= LINE_EVERY || done >= of {
-            self.tell(&mut last);
-        }
-    }
-
-    fn problem(&self, what: &str, why: &str) {
-        self.messages.warning(format!("{what}: {why}"));
-    }
-
-    fn resumed(&self) {
-        self.messages.note("going on with the sweep that was not done");
-    }
 }
 
 /// Answers who asks for numbers, where that was asked for.

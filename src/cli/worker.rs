@@ -20,7 +20,7 @@ pub(super) fn run(args: &WorkerArgs, messages: &Messages) -> anyhow::Result<Exit
     let queue = queue_options(&args.queue, &args.queue_login)?;
     let bytes = Bytes::default();
     let metrics = Metrics::new(&bytes);
-    let _server = serve(&metrics, args.read.metrics)?;
+    let _server = serve(&metrics, args.read.work.metrics)?;
     let layers = match worker.serve(queue, args.idle, &metrics) {
         Ok(layers) => layers,
         Err(ApartError::Queue(error)) => return Err(anyhow::Error::new(error).context("cannot work")),

@@ -1,7 +1,7 @@
 //! Questions to a state, answered by tables of text: where a secret is, which tags moved, what was not read. Asks no
 //! registry, and knows no secret but by its keyed hash.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use serde::Serialize;
@@ -138,6 +138,14 @@ fn name(identity: &str) -> String {
 /// The ruleset of the newest sweep: answers are by its rules.
 const NEWEST: &str = "(SELECT ruleset_id FROM sweep ORDER BY id DESC LIMIT 1)";
 
+/// The manifest of the digest `?1`, and what it lists if it is an index.
+const LEAVES: &str = "top AS (SELECT id FROM manifest WHERE digest = ?1), \
+    leaf AS (SELECT id FROM top UNION SELECT c.child_id FROM top JOIN manifest_child c ON c.parent_id = top.id)";
+
+/// Whether an image that can be pulled has the blob of `s`.
+const IS_THERE: &str = "EXISTS (SELECT 1 FROM manifest_blob mb JOIN repo_manifest rm ON rm.manifest_id = mb.manifest_id \
+    AND rm.gone_sweep IS NULL WHERE mb.blob_id = s.blob_id)";
+
 type Result<T> = std::result::Result<T, StateError>;
 
 impl State {
@@ -184,12 +192,21 @@ impl State {
     }
 
     // `CROSS JOIN` keeps SQLite to this order: it knows nothing of how few images a secret is in, and would otherwise go
-    // through every manifest there is.
+    // through every manifest there is. Rows are sorted here: SQLite would keep all of their text twice for it.
 
     /// Where a secret is or was: every repository, tag, manifest, platform, layer. `where` is `live` where a tag leads to
     /// it, `untagged` where none does and it can still be pulled by its digest, `gone` where the registry has it no more.
     pub fn carriers(&self, identity: &str) -> Result<Table> {
-        self.table(
+        const PUSHED: &str = "strftime('%Y-%m-%dT%H:%M:%SZ', t.pushed_at, 'unixepoch')";
+        let row = format!(
+            "r.host || '/' || p.name, coalesce(t.tag, ''), m.digest, coalesce(m.platform, ''), h.layer, h.place, h.rule, \
+             h.status, CASE WHEN rm.gone_sweep IS NOT NULL THEN 'gone' \
+               WHEN t.id IS NOT NULL AND t.to_sweep IS NULL THEN 'live' ELSE 'untagged' END, \
+             coalesce(t.from_sweep, rm.first_sweep), coalesce(t.to_sweep, rm.last_sweep), \
+             CASE WHEN t.pushed_at IS NULL THEN h.evidence WHEN h.evidence = '' THEN {PUSHED} \
+               ELSE min(h.evidence, {PUSHED}) END"
+        );
+        let mut table = self.table(
             &[
                 "repository",
                 "tag",
@@ -205,72 +222,81 @@ impl State {
                 "oldest_evidence",
             ],
             &format!(
-                "WITH hit AS (SELECT f.manifest_id, f.rule, f.status, f.layer, f.place, \
+                "WITH hit AS MATERIALIZED (SELECT f.manifest_id, f.rule, f.status, f.layer, f.place, \
                    min(coalesce(f.layer_created, ''), coalesce(strftime('%Y-%m-%dT%H:%M:%SZ', f.mtime, 'unixepoch'), \
                      coalesce(f.layer_created, ''))) AS evidence \
-                   FROM secret s JOIN finding f ON f.secret_id = s.id WHERE s.identity = ?1 AND f.ruleset_id = {NEWEST}), \
-                 up AS (SELECT DISTINCT manifest_id AS leaf, manifest_id AS top FROM hit \
-                   UNION SELECT h.manifest_id, c.parent_id FROM hit h CROSS JOIN manifest_child c ON c.child_id = h.manifest_id) \
-                 SELECT DISTINCT r.host || '/' || p.name, coalesce(t.tag, ''), m.digest, coalesce(m.platform, ''), h.layer, \
-                   h.place, h.rule, h.status, \
-                   CASE WHEN rm.gone_sweep IS NOT NULL THEN 'gone' WHEN t.id IS NOT NULL AND t.to_sweep IS NULL THEN 'live' \
-                     ELSE 'untagged' END, \
-                   coalesce(t.from_sweep, rm.first_sweep), coalesce(t.to_sweep, rm.last_sweep), h.evidence \
-                 FROM hit h CROSS JOIN manifest m ON m.id = h.manifest_id \
+                   FROM secret s JOIN finding f ON f.secret_id = s.id WHERE s.identity = ?1 AND f.ruleset_id = {NEWEST}) \
+                 SELECT {row} FROM hit h CROSS JOIN manifest m ON m.id = h.manifest_id \
                  CROSS JOIN repo_manifest rm ON rm.manifest_id = m.id \
                  JOIN repository p ON p.id = rm.repository_id JOIN registry r ON r.id = p.registry_id \
-                 LEFT JOIN up ON up.leaf = m.id \
-                 LEFT JOIN manifest tm ON tm.id = up.top \
-                 LEFT JOIN tag_history t ON t.repository_id = p.id AND t.digest = tm.digest \
-                 WHERE t.id IS NOT NULL OR up.top = m.id \
-                 ORDER BY 1, 2, 3, 5, 6, 7, 10"
+                 LEFT JOIN tag_history t ON t.digest = m.digest AND t.repository_id = p.id \
+                 UNION ALL \
+                 SELECT {row} FROM hit h CROSS JOIN manifest_child c ON c.child_id = h.manifest_id \
+                 CROSS JOIN manifest up ON up.id = c.parent_id CROSS JOIN tag_history t ON t.digest = up.digest \
+                 CROSS JOIN repo_manifest rm ON rm.repository_id = t.repository_id AND rm.manifest_id = h.manifest_id \
+                 JOIN manifest m ON m.id = h.manifest_id \
+                 JOIN repository p ON p.id = rm.repository_id JOIN registry r ON r.id = p.registry_id"
             ),
             &[&identity],
-        )
-        .map(without_shadows)
+        )?;
+        let number = |text: &String| text.parse::<i64>().unwrap_or_default();
+        table.rows.sort_by(|a, b| {
+            (&a[..3], number(&a[4]), &a[5..7], number(&a[9]), a).cmp(&(
+                &b[..3],
+                number(&b[4]),
+                &b[5..7],
+                number(&b[9]),
+                b,
+            ))
+        });
+        table.rows.dedup();
+        Ok(without_shadows(table))
     }
 
     /// What must be deleted for a secret to be gone: manifests that have it and indexes that list those, where they are
     /// still there; and the blobs it stands in, which a registry may keep after that.
     pub fn removal(&self, identity: &str) -> Result<Vec<Carrier>> {
+        let hit = format!(
+            "WITH hit AS MATERIALIZED (SELECT DISTINCT f.manifest_id AS id, f.layer FROM secret s \
+               JOIN finding f ON f.secret_id = s.id WHERE s.identity = ?1 AND f.ruleset_id = {NEWEST})"
+        );
+        let queries = [
+            format!(
+                "{hit} SELECT r.host, p.name, m.digest, rm.gone_sweep IS NULL, b.digest FROM hit \
+                 CROSS JOIN manifest m ON m.id = hit.id CROSS JOIN repo_manifest rm ON rm.manifest_id = hit.id \
+                 JOIN repository p ON p.id = rm.repository_id JOIN registry r ON r.id = p.registry_id \
+                 LEFT JOIN manifest_blob mb ON mb.manifest_id = hit.id AND mb.ord = hit.layer \
+                 LEFT JOIN blob b ON b.id = mb.blob_id"
+            ),
+            format!(
+                "{hit} SELECT r.host, p.name, m.digest, rm.gone_sweep IS NULL, NULL FROM hit \
+                 CROSS JOIN manifest_child c ON c.child_id = hit.id CROSS JOIN manifest m ON m.id = c.parent_id \
+                 CROSS JOIN repo_manifest rm ON rm.manifest_id = m.id \
+                 JOIN repository p ON p.id = rm.repository_id JOIN registry r ON r.id = p.registry_id"
+            ),
+        ];
         self.ask(|connection| {
             let mut carriers = BTreeSet::new();
-            let mut take = |query: &str, is_blob: bool| {
+            for query in &queries {
                 let mut rows = connection.prepare_cached(query)?;
                 let mut rows = rows.query([identity])?;
                 while let Some(row) = rows.next()? {
-                    carriers.insert(Carrier {
-                        host: row.get(0)?,
-                        repository: row.get(1)?,
-                        digest: row.get(2)?,
-                        is_blob,
-                    });
+                    let carrier = |digest, is_blob| {
+                        Ok::<_, rusqlite::Error>(Carrier {
+                            host: row.get(0)?,
+                            repository: row.get(1)?,
+                            digest,
+                            is_blob,
+                        })
+                    };
+                    if row.get(3)? {
+                        carriers.insert(carrier(row.get(2)?, false)?);
+                    }
+                    if let Some(blob) = row.get(4)? {
+                        carriers.insert(carrier(blob, true)?);
+                    }
                 }
-                Ok::<(), rusqlite::Error>(())
-            };
-            take(
-                &format!(
-                    "WITH hit AS (SELECT DISTINCT f.manifest_id AS id FROM secret s JOIN finding f ON f.secret_id = s.id \
-                       WHERE s.identity = ?1 AND f.ruleset_id = {NEWEST}), \
-                     up AS (SELECT id FROM hit UNION SELECT c.parent_id FROM hit CROSS JOIN manifest_child c ON c.child_id = hit.id) \
-                     SELECT r.host, p.name, m.digest FROM up CROSS JOIN manifest m ON m.id = up.id \
-                     CROSS JOIN repo_manifest rm ON rm.manifest_id = m.id \
-                     JOIN repository p ON p.id = rm.repository_id JOIN registry r ON r.id = p.registry_id \
-                     WHERE rm.gone_sweep IS NULL"
-                ),
-                false,
-            )?;
-            take(
-                &format!(
-                    "SELECT DISTINCT r.host, p.name, b.digest FROM secret s JOIN finding f ON f.secret_id = s.id \
-                     JOIN manifest_blob mb ON mb.manifest_id = f.manifest_id AND mb.ord = f.layer \
-                     JOIN blob b ON b.id = mb.blob_id \
-                     JOIN repo_manifest rm ON rm.manifest_id = f.manifest_id \
-                     JOIN repository p ON p.id = rm.repository_id JOIN registry r ON r.id = p.registry_id \
-                     WHERE s.identity = ?1 AND f.ruleset_id = {NEWEST}"
-                ),
-                true,
-            )?;
+            }
             Ok(carriers.into_iter().collect())
         })
     }
@@ -334,9 +360,7 @@ impl State {
         self.ask(|connection| {
             connection
                 .prepare_cached(&format!(
-                    "WITH top AS (SELECT id FROM manifest WHERE digest = ?1), \
-                     leaf AS (SELECT id FROM top UNION SELECT c.child_id FROM top JOIN manifest_child c ON c.parent_id = top.id) \
-                     SELECT DISTINCT s.identity FROM leaf JOIN finding f ON f.manifest_id = leaf.id AND f.ruleset_id = {NEWEST} \
+                    "WITH {LEAVES} SELECT DISTINCT s.identity FROM leaf JOIN finding f ON f.manifest_id = leaf.id AND f.ruleset_id = {NEWEST} \
                      JOIN secret s ON s.id = f.secret_id WHERE f.counts"
                 ))?
                 .query_map([digest], |row| row.get(0))?
@@ -376,9 +400,7 @@ impl State {
                 "line",
             ],
             &format!(
-                "WITH top AS (SELECT id FROM manifest WHERE digest = ?1), \
-                 leaf AS (SELECT id FROM top UNION SELECT c.child_id FROM top JOIN manifest_child c ON c.parent_id = top.id) \
-                 SELECT m.digest, coalesce(m.platform, ''), '{NAME}' || substr(s.identity, 1, {NAME_DIGITS}), s.redacted, \
+                "WITH {LEAVES} SELECT m.digest, coalesce(m.platform, ''), '{NAME}' || substr(s.identity, 1, {NAME_DIGITS}), s.redacted, \
                    f.rule, f.severity, f.confidence, f.status, f.layer, f.place, f.line \
                  FROM leaf JOIN manifest m ON m.id = leaf.id \
                  JOIN finding f ON f.manifest_id = m.id AND f.ruleset_id = {NEWEST} JOIN secret s ON s.id = f.secret_id \
@@ -476,7 +498,7 @@ impl State {
                 return Ok(None);
             };
             let layers = |states: &str| {
-                format!("SELECT count(*) FROM scan WHERE ruleset_id = {NEWEST} AND state {states}")
+                format!("SELECT count(*) FROM scan s WHERE s.ruleset_id = {NEWEST} AND s.state {states}")
             };
             Ok(Some(Progress {
                 sweep,
@@ -487,10 +509,10 @@ impl State {
                 tags: number("SELECT count(*) FROM tag_history WHERE to_sweep IS NULL")?,
                 images: number(&format!("SELECT count(*) FROM image WHERE ruleset_id = {NEWEST}"))?,
                 layers_read: number(&layers("IN ('done', 'partial')"))?,
-                layers_left: number(&layers("= 'pending'"))?,
+                layers_left: number(&layers(&format!("= 'pending' AND {IS_THERE}")))?,
                 bytes_left: number(&format!(
                     "SELECT coalesce(sum(b.size), 0) FROM scan s JOIN blob b ON b.id = s.blob_id \
-                     WHERE s.ruleset_id = {NEWEST} AND s.state = 'pending'"
+                     WHERE s.ruleset_id = {NEWEST} AND s.state = 'pending' AND {IS_THERE}"
                 ))?,
                 secrets: number(&format!(
                     "SELECT count(DISTINCT secret_id) FROM finding WHERE counts AND ruleset_id = {NEWEST}"
@@ -630,34 +652,24 @@ fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
 
 /// Leaves out a manifest's row without a tag where one with a tag tells the same.
 fn without_shadows(table: Table) -> Table {
-    let key = |row: &[String]| -> Vec<String> {
-        row.iter()
-            .enumerate()
-            .filter(|(column, _)| !matches!(column, 1 | 8..=10))
-            .map(|(_, text)| text.clone())
-            .collect()
-    };
-    let tagged: BTreeSet<Vec<String>> = table
-        .rows
-        .iter()
-        .filter(|row| !row[1].is_empty())
-        .map(|row| key(row))
-        .collect();
-    let is_live: BTreeSet<Vec<String>> = table
-        .rows
-        .iter()
-        .filter(|row| row[8] == "live")
-        .map(|row| key(row))
-        .collect();
-    let rows = table.rows.into_iter().filter_map(|mut row| {
-        if row[1].is_empty() && tagged.contains(&key(&row)) {
+    /// All but the tag, where it is, and since when.
+    fn key(row: &[String]) -> (&String, &[String]) {
+        (&row[0], &row[2..8])
+    }
+    let tagged = |row: &&Vec<String>| !row[1].is_empty();
+    let has_tag: HashSet<_> = table.rows.iter().filter(tagged).map(|row| key(row)).collect();
+    let is_live = |row: &&Vec<String>| row[8] == "live";
+    let live: HashSet<_> = table.rows.iter().filter(is_live).map(|row| key(row)).collect();
+    let rows = table.rows.iter().filter_map(|row| {
+        if row[1].is_empty() && has_tag.contains(&key(row)) {
             return None;
         }
+        let mut kept = row.clone();
         // The tag went on, and another one still leads there.
-        if row[8] == "untagged" && is_live.contains(&key(&row)) {
-            row[8] = "past".to_owned();
+        if row[8] == "untagged" && live.contains(&key(row)) {
+            kept[8] = "past".to_owned();
         }
-        Some(row)
+        Some(kept)
     });
     Table {
         columns: table.columns,

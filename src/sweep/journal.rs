@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension as _, Savepoint, params};
 
-use crate::finding::{Origin, Report};
+use crate::finding::{Finding, Origin, Report};
 use crate::oci::Digest;
 use crate::rules::{Confidence, Severity};
 
@@ -18,6 +18,8 @@ pub(super) struct Journal {
     state: State,
     pub(super) sweep: i64,
     pub(super) ruleset: i64,
+    /// The registries that the sweep is about, as SQLite takes a list.
+    hosts: String,
 }
 
 /// A manifest that was not read yet.
@@ -27,6 +29,14 @@ pub(super) struct Pending {
     pub(super) digest: String,
     /// Repositories that have it: host and name.
     pub(super) places: Vec<(String, String)>,
+}
+
+/// What a tag was seen to point at.
+pub(super) struct SeenTag {
+    pub(super) tag: String,
+    pub(super) digest: Digest,
+    /// When it was put there, in seconds since 1970, where the registry says so.
+    pub(super) pushed: Option<i64>,
 }
 
 /// What was read of a manifest.
@@ -75,6 +85,20 @@ pub(super) struct AssembledLayer {
     pub(super) failure: Option<String>,
 }
 
+/// What a sweep is about.
+pub(super) struct Target<'t> {
+    pub(super) scope: &'t str,
+    pub(super) options: &'t str,
+    /// The registries it speaks to. What others have is left alone.
+    pub(super) hosts: &'t [String],
+}
+
+/// Whether an image that can be pulled from one of the registries in the JSON list `?2` has the blob `b`.
+const HAS_BLOB: &str = "EXISTS (SELECT 1 FROM manifest_blob mb \
+    JOIN repo_manifest rm ON rm.manifest_id = mb.manifest_id AND rm.gone_sweep IS NULL \
+    JOIN repository p ON p.id = rm.repository_id JOIN registry r ON r.id = p.registry_id \
+    WHERE mb.blob_id = b.id AND r.host IN (SELECT value FROM json_each(?2)))";
+
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
@@ -85,8 +109,14 @@ type Result<T> = std::result::Result<T, StateError>;
 impl Journal {
     /// Goes on with the last sweep of this scope, options and rules if it was not finished, or begins one. What failed
     /// before is tried again.
-    pub(super) fn begin(state: State, scope: &str, options: &str, rules: &str) -> Result<(Self, bool)> {
+    pub(super) fn begin(state: State, target: &Target<'_>, rules: &str) -> Result<(Self, bool)> {
         let mut state = state;
+        let Target {
+            scope,
+            options,
+            hosts,
+        } = target;
+        let hosts = serde_json::json!(hosts).to_string();
         let begin = |connection: &mut Connection| {
             let save = connection.savepoint()?;
             save.execute(
@@ -108,9 +138,9 @@ impl Journal {
                 Some((sweep, true)) => (sweep, true),
                 _ => {
                     save.execute(
-                        "INSERT INTO sweep(scope, options, ruleset_id, status, started_at) \
-                         VALUES(?1, ?2, ?3, 'enumerating', ?4)",
-                        params![scope, options, ruleset, now()],
+                        "INSERT INTO sweep(scope, options, hosts, ruleset_id, status, started_at) \
+                         VALUES(?1, ?2, ?3, ?4, 'enumerating', ?5)",
+                        params![scope, options, hosts, ruleset, now()],
                     )?;
                     let sweep = save.last_insert_rowid();
                     // What a sweep that was given up had listed is of no use to this one.
@@ -120,9 +150,12 @@ impl Journal {
             };
             save.execute("DELETE FROM problem WHERE sweep_id = ?1", [sweep])?;
             save.execute(
-                "UPDATE scan SET state = 'pending', reason = NULL, why = NULL \
-                 WHERE ruleset_id = ?1 AND state = 'failed'",
-                [ruleset],
+                &format!(
+                    "UPDATE scan SET state = 'pending', reason = NULL, why = NULL \
+                     WHERE ruleset_id = ?1 AND state = 'failed' AND EXISTS (SELECT 1 FROM blob b WHERE b.id = scan.blob_id \
+                       AND {HAS_BLOB})"
+                ),
+                params![ruleset, hosts],
             )?;
             save.execute(
                 "DELETE FROM image WHERE ruleset_id = ?1 AND complete = 0",
@@ -140,6 +173,7 @@ impl Journal {
             state,
             sweep,
             ruleset,
+            hosts,
         };
         Ok((journal, resumed))
     }
@@ -148,20 +182,22 @@ impl Journal {
     ///
     /// *Errors*: [`StateError::OtherRules`], also where there was no sweep.
     pub(super) fn last(state: State, rules: &str) -> Result<Self> {
-        let last: Option<(i64, i64, String)> = state
+        let last: Option<(i64, i64, String, String)> = state
             .connection
             .query_row(
-                "SELECT s.id, r.id, r.hash FROM sweep s JOIN ruleset r ON r.id = s.ruleset_id ORDER BY s.id DESC LIMIT 1",
+                "SELECT s.id, r.id, s.hosts, r.hash FROM sweep s JOIN ruleset r ON r.id = s.ruleset_id \
+                 ORDER BY s.id DESC LIMIT 1",
                 [],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
             )
             .optional()
             .map_err(|error| state.failed(error))?;
         match last {
-            Some((sweep, ruleset, hash)) if hash == rules => Ok(Self {
+            Some((sweep, ruleset, hosts, hash)) if hash == rules => Ok(Self {
                 state,
                 sweep,
                 ruleset,
+                hosts,
             }),
             _ => Err(StateError::OtherRules {
                 path: state.path().to_path_buf(),
@@ -290,13 +326,14 @@ impl Journal {
     }
 
     /// Notes what some tags point at.
-    pub(super) fn tags(&mut self, repository: i64, tags: &[(String, Digest)]) -> Result<()> {
+    pub(super) fn tags(&mut self, repository: i64, tags: &[SeenTag]) -> Result<()> {
         self.write(|save, sweep, _| {
             let mut insert = save.prepare_cached(
-                "INSERT OR REPLACE INTO tag_seen(sweep_id, repository_id, tag, digest) VALUES(?1, ?2, ?3, ?4)",
+                "INSERT OR REPLACE INTO tag_seen(sweep_id, repository_id, tag, digest, pushed_at) \
+                 VALUES(?1, ?2, ?3, ?4, ?5)",
             )?;
-            for (tag, digest) in tags {
-                insert.execute(params![sweep, repository, tag, digest.to_string()])?;
+            for SeenTag { tag, digest, pushed } in tags {
+                insert.execute(params![sweep, repository, tag, digest.to_string(), pushed])?;
             }
             Ok(())
         })
@@ -310,13 +347,13 @@ impl Journal {
         untagged: &[Digest],
     ) -> Result<()> {
         self.write(|save, sweep, _| {
-            let seen: Vec<(String, String)> = save
+            let seen: Vec<(String, String, Option<i64>)> = save
                 .prepare_cached(
-                    "SELECT tag, digest FROM tag_seen WHERE sweep_id = ?1 AND repository_id = ?2 ORDER BY tag",
+                    "SELECT tag, digest, pushed_at FROM tag_seen WHERE sweep_id = ?1 AND repository_id = ?2 ORDER BY tag",
                 )?
-                .query_map(params![sweep, repository], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .query_map(params![sweep, repository], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
                 .collect::<rusqlite::Result<_>>()?;
-            for (tag, digest) in &seen {
+            for (tag, digest, pushed) in &seen {
                 let live: Option<(i64, String)> = save
                     .prepare_cached(
                         "SELECT id, digest FROM tag_history WHERE repository_id = ?1 AND tag = ?2 AND to_sweep IS NULL",
@@ -325,8 +362,10 @@ impl Journal {
                     .optional()?;
                 match live {
                     Some((id, known)) if known == *digest => {
-                        save.prepare_cached("UPDATE tag_history SET last_sweep = ?2 WHERE id = ?1")?
-                            .execute(params![id, sweep])?;
+                        save.prepare_cached(
+                            "UPDATE tag_history SET last_sweep = ?2, pushed_at = coalesce(pushed_at, ?3) WHERE id = ?1",
+                        )?
+                        .execute(params![id, sweep, pushed])?;
                     }
                     other => {
                         if let Some((id, _)) = other {
@@ -334,10 +373,10 @@ impl Journal {
                                 .execute(params![id, sweep])?;
                         }
                         save.prepare_cached(
-                            "INSERT INTO tag_history(repository_id, tag, digest, from_sweep, last_sweep) \
-                             VALUES(?1, ?2, ?3, ?4, ?4)",
+                            "INSERT INTO tag_history(repository_id, tag, digest, from_sweep, last_sweep, pushed_at) \
+                             VALUES(?1, ?2, ?3, ?4, ?4, ?5)",
                         )?
-                        .execute(params![repository, tag, digest, sweep])?;
+                        .execute(params![repository, tag, digest, sweep, pushed])?;
                     }
                 }
                 has_manifest(save, repository, digest, sweep)?;
@@ -399,6 +438,38 @@ impl Journal {
                 )?
                 .query_map(params![repository, sweep], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
+        })
+    }
+
+    /// The manifests that this sweep met, each with the repository it was met in: its number, its host and name.
+    pub(super) fn met(&self) -> Result<Vec<(i64, (String, String), Pending)>> {
+        self.ask(|connection, sweep, _| {
+            connection
+                .prepare_cached(
+                    "SELECT p.id, r.host, p.name, m.id, m.digest FROM repo_manifest rm \
+                     JOIN manifest m ON m.id = rm.manifest_id JOIN repository p ON p.id = rm.repository_id \
+                     JOIN registry r ON r.id = p.registry_id WHERE rm.last_sweep = ?1 AND rm.gone_sweep IS NULL \
+                     ORDER BY p.id, m.id",
+                )?
+                .query_map([sweep], |row| {
+                    let pending = Pending {
+                        id: row.get(3)?,
+                        digest: row.get(4)?,
+                        places: Vec::new(),
+                    };
+                    Ok((row.get(0)?, (row.get(1)?, row.get(2)?), pending))
+                })?
+                .collect()
+        })
+    }
+
+    /// Notes that a repository has manifests that refer to others of it.
+    pub(super) fn refers(&mut self, repository: i64, digests: &[Digest]) -> Result<()> {
+        self.write(|save, sweep, _| {
+            for digest in digests {
+                has_manifest(save, repository, digest.as_str(), sweep)?;
+            }
+            Ok(())
         })
     }
 
@@ -540,19 +611,22 @@ impl Journal {
         })
     }
 
-    /// The layers that were not read with these rules. Those that several images share come first, the most bytes saved
-    /// first; then those that files were copied into, before what commands made.
+    /// The layers that were not read with these rules, and that a registry of this sweep has. Those that several images
+    /// share come first, the most bytes saved first; then those that files were copied into, before what commands made.
+    ///
+    /// Layers of other registries are left to their own sweeps, and nobody waits for those of deleted images.
     pub(super) fn unread_layers(&self) -> Result<Vec<Layer>> {
         self.ask(|connection, _, ruleset| {
             connection
-                .prepare_cached(
+                .prepare_cached(&format!(
                     "SELECT b.id, b.digest, b.size, b.media_type, \
                      (SELECT count(*) FROM manifest_blob mb WHERE mb.blob_id = b.id) AS shared \
                      FROM scan s JOIN blob b ON b.id = s.blob_id WHERE s.ruleset_id = ?1 AND s.state = 'pending' \
+                     AND {HAS_BLOB} \
                      ORDER BY shared > 1 DESC, CASE WHEN shared > 1 THEN shared * b.size ELSE 0 END DESC, b.runs, b.size, \
                      b.digest",
-                )?
-                .query_map([ruleset], |row| {
+                ))?
+                .query_map(params![ruleset, self.hosts], |row| {
                     Ok(Layer {
                         blob: row.get(0)?,
                         digest: row.get(1)?,
@@ -664,7 +738,7 @@ impl Journal {
                     "INSERT INTO secret(identity, redacted, first_sweep) VALUES(?1, ?2, ?3) ON CONFLICT DO NOTHING",
                 )?
                 .execute(params![identity, finding.secret.redacted(), sweep])?;
-                let counts = finding.confidence >= Confidence::Medium && finding.severity >= Severity::Medium;
+                let counts = counts(finding);
                 for occurrence in &finding.occurrences {
                     let image = &report.images[occurrence.image];
                     let layer = occurrence.origin.layer().unwrap_or_default();
@@ -727,6 +801,11 @@ impl Journal {
             Ok(())
         })
     }
+}
+
+/// Whether a finding is at or above the thresholds of a scan.
+pub(super) fn counts(finding: &Finding) -> bool {
+    finding.confidence >= Confidence::Medium && finding.severity >= Severity::Medium
 }
 
 /// What an image is assembled from.

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use crate::layer::Progress;
 
-use super::run::{Stage, Tell};
+use super::run::{Met, Stage, Tell};
+use crate::source::registry::Session;
 
 /// 8 KiB: a request is read no further.
 const REQUEST_BYTES: usize = 8 << 10;
@@ -33,6 +34,8 @@ struct Numbers {
     stored: AtomicU64,
     decoded: AtomicU64,
     problems: AtomicU64,
+    findings: AtomicU64,
+    tags: AtomicU64,
 }
 
 /// Answers until it is dropped.
@@ -106,9 +109,23 @@ impl Tell for Metrics<'_> {
         self.numbers.step(stage, done, of);
         self.to.step(stage, done, of);
     }
+    fn met(&self, what: Met, count: u64) {
+        let total = match what {
+            Met::Findings => &self.numbers.findings,
+            Met::Tags => &self.numbers.tags,
+        };
+        total.fetch_add(count, Ordering::Relaxed);
+        self.to.met(what, count);
+    }
+    fn speaks_to(&self, host: &str, session: &Session) {
+        self.to.speaks_to(host, session);
+    }
     fn problem(&self, what: &str, why: &str) {
         self.numbers.problems.fetch_add(1, Ordering::Relaxed);
         self.to.problem(what, why);
+    }
+    fn plain(&self, host: &str, why: &str) {
+        self.to.plain(host, why);
     }
     fn resumed(&self) {
         self.to.resumed();
@@ -160,6 +177,18 @@ impl Numbers {
             "counter",
             "Bytes of layers searched.",
             &one(&self.decoded),
+        );
+        family(
+            "layersift_tags_total",
+            "counter",
+            "Tags that were swept.",
+            &one(&self.tags),
+        );
+        family(
+            "layersift_findings_total",
+            "counter",
+            "Findings that count, in images that were put together.",
+            &one(&self.findings),
         );
         family(
             "layersift_problems_total",
@@ -214,6 +243,8 @@ mod tests {
         metrics.stored(6);
         metrics.step(Stage::Layers, 3, 7);
         metrics.problem("layer", "gone");
+        metrics.met(Met::Tags, 4);
+        metrics.met(Met::Findings, 2);
         let answer = ask(server.address(), "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         for line in [
@@ -221,6 +252,8 @@ mod tests {
             "layersift_known{stage=\"layers\"} 7",
             "layersift_stored_bytes_total 11",
             "layersift_problems_total 1",
+            "layersift_tags_total 4",
+            "layersift_findings_total 2",
         ] {
             assert!(answer.lines().any(|found| found == line), "{line}: {answer}");
         }

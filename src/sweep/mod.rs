@@ -35,7 +35,7 @@ pub use job::{Job, Loss, Outcome, Place, Reading, Verdict};
 pub use metrics::{Metrics, Server};
 pub use plan::{PlanError, Shard, whole};
 pub use queue::{QueueError, QueueLogin, QueueOptions};
-pub use run::{Halt, MergeError, Merged, Stage, Summary, Sweep, SweepError, Tell, key_check};
+pub use run::{Halt, MergeError, Merged, Met, Stage, Summary, Sweep, SweepError, Tell, key_check};
 pub use scope::{Choice, Scope, ScopeError};
 pub use sheet::SheetError;
 pub use state::{State, StateError};

@@ -18,13 +18,14 @@ use crate::oci::{
 use crate::scan::stored::{ImageRecord, StoredImage};
 use crate::scan::{Scan, ScanError};
 use crate::source::SourceError;
-use crate::source::registry::{self, Counts, Pace, RegistryOptions, RegistrySource};
+use crate::source::registry::{self, Counts, Pace, RegistryOptions, RegistrySource, Session};
 use crate::source::walk::{self, Documents, Walk};
 use crate::text::secret::Sealer;
 
-use super::drivers::{Contents, Driver, Kind};
+use super::drivers::{Contents, Driver, Kind, Tagged};
 use super::hosts::{Host, Hosts};
-use super::journal::{Journal, Pending, ReadManifest, Unassembled};
+use super::job::Loss;
+use super::journal::{self, Journal, Layer, Pending, ReadManifest, SeenTag, Target, Unassembled};
 use super::queue::{QueueError, QueueOptions};
 use super::scope::{Choice, Scope};
 use super::state::{State, StateError};
@@ -59,6 +60,8 @@ pub struct Sweep {
     pub queue: Option<QueueOptions>,
     /// Whether manifests that no tag leads to any more are looked for.
     pub recheck: bool,
+    /// Whether it is asked, for each manifest, what refers to it: signatures, SBOMs.
+    pub referrers: bool,
     /// Ends the sweep soon after it is set.
     pub cancelled: Arc<AtomicBool>,
 }
@@ -105,15 +108,36 @@ impl Stage {
     }
 }
 
+/// What a sweep meets on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    /// Findings that count, in an image that was put together.
+    Findings,
+    /// Tags that are swept.
+    Tags,
+}
+
 /// Is told how far a sweep is. Called from several threads.
 pub trait Tell: Progress {
     /// Something was done: so many of so many, as far as is known.
     fn step(&self, stage: Stage, done: u64, of: u64) {
         let _ = (stage, done, of);
     }
+    /// So many more were met.
+    fn met(&self, what: Met, count: u64) {
+        let _ = (what, count);
+    }
+    /// A registry is spoken to by way of this session.
+    fn speaks_to(&self, host: &str, session: &Session) {
+        let _ = (host, session);
+    }
     /// Something could not be had.
     fn problem(&self, what: &str, why: &str) {
         let _ = (what, why);
+    }
+    /// A registry did not give lists of its own: what no tag leads to is not known from it. Told for each repository.
+    fn plain(&self, host: &str, why: &str) {
+        let _ = (host, why);
     }
     /// A sweep goes on that was begun before.
     fn resumed(&self) {}
@@ -201,10 +225,10 @@ impl Sweep {
         }
         let (run, resumed) = self.start(state, tell)?;
         run.lists()?;
-        run.manifests()?;
+        run.documents()?;
         let mut left = (0, 0);
         if only_try {
-            let layers = run.journal().unread_layers()?;
+            let layers = run.unread_layers()?;
             left = (layers.len() as u64, layers.iter().map(|layer| layer.size).sum());
         } else {
             run.layers()?;
@@ -219,19 +243,24 @@ impl Sweep {
 
     /// Begins a sweep, or goes on with one, and says whether it does.
     fn start<'s>(&'s self, state: State, tell: &'s dyn Tell) -> Result<(Run<'s>, bool), SweepError> {
-        let (journal, resumed) = Journal::begin(
-            state,
-            &format!("{:?}", self.scopes),
-            &self.choice.text(),
-            self.scan.rules().hash(),
-        )?;
+        let hosts: BTreeSet<&str> = self.scopes.iter().map(Scope::host).collect();
+        let hosts: Vec<String> = hosts.into_iter().map(str::to_owned).collect();
+        let scopes: Vec<String> = self.scopes.iter().map(Scope::to_string).collect();
+        let target = Target {
+            scope: &scopes.join(" "),
+            options: &self.choice.text(),
+            hosts: &hosts,
+        };
+        let (journal, resumed) = Journal::begin(state, &target, self.scan.rules().hash())?;
         if resumed {
             tell.resumed();
         }
+        let names = hosts;
         let hosts = Hosts::new(self.registry.clone(), self.pace);
         let mut sites = BTreeMap::new();
-        for name in self.scopes.iter().map(Scope::host).collect::<BTreeSet<_>>() {
+        for name in &names {
             let host = hosts.host(name).map_err(SweepError::Registry)?;
+            tell.speaks_to(name, &host.session);
             // What it turned out to be is not asked again.
             let known = journal.kind(name)?.and_then(|kind| kind.parse().ok());
             let kind = match self.kind {
@@ -239,7 +268,7 @@ impl Sweep {
                 kind => kind,
             };
             let driver = kind.driver(name, &host.options);
-            sites.insert(name.to_owned(), Site { driver, host });
+            sites.insert(name.clone(), Site { driver, host });
         }
         let mut run = self.run_of(journal, tell);
         run.hosts = hosts;
@@ -286,6 +315,21 @@ impl Run<'_> {
             left,
             problems: self.problems.load(Ordering::Relaxed),
         })
+    }
+
+    /// The layers that are to be read in this sweep.
+    fn unread_layers(&self) -> Result<Vec<Layer>, StateError> {
+        let mut layers = self.journal().unread_layers()?;
+        if let Some(most) = self.sweep.choice.max_layer {
+            let (small, large) = layers.into_iter().partition(|layer| layer.size <= most);
+            layers = small;
+            let large: Vec<Layer> = large;
+            for layer in large {
+                let why = format!("it has {} bytes, and --max-layer is {most}", layer.size);
+                self.lost(&layer, &Loss::lasting("layer-size", &why))?;
+            }
+        }
+        Ok(layers)
     }
 
     fn is_over(&self) -> bool {
@@ -431,26 +475,30 @@ impl Run<'_> {
             untagged,
             invalid,
             failure,
+            plain_because,
         } = contents;
+        if let Some(why) = plain_because {
+            self.tell.plain(host, &why.with_causes());
+        }
         if invalid > 0 {
             let why = format!("{invalid} names that no image can be asked for by");
             self.problem(&format!("tags of {what}"), "invalid-names", &why)?;
         }
-        let names: Vec<String> = tags.iter().map(|tag| tag.name.clone()).collect();
-        let known: HashMap<String, Digest> = tags
+        let wants = |pushed| self.sweep.choice.wants_pushed(pushed);
+        let untagged: Vec<Digest> = untagged
             .into_iter()
-            .filter_map(|tag| Some((tag.name, tag.digest?)))
+            .filter_map(|manifest| wants(manifest.pushed).then_some(manifest.digest))
             .collect();
         let is_whole = match failure {
             None => true,
             // Registries say so of a repository whose tags were all deleted. Its manifests may still be there.
-            Some(SourceError::NotFound { .. }) if names.is_empty() && !is_named => true,
+            Some(SourceError::NotFound { .. }) if tags.is_empty() && !is_named => true,
             Some(error) => {
                 self.failed(&what, &error)?;
                 false
             }
         };
-        let Some(vanished) = self.digests(&what, repository, &source, &names, known)? else {
+        let Some(vanished) = self.digests(&what, repository, &source, &tags)? else {
             return Ok(());
         };
         if !is_whole {
@@ -459,7 +507,8 @@ impl Run<'_> {
             let all = journal.live_tags(repository)?;
             return journal.repository(repository, &all, &untagged);
         }
-        let listed = names.into_iter().filter(|tag| !vanished.contains(tag)).collect();
+        let listed = tags.into_iter().map(|tag| tag.name);
+        let listed = listed.filter(|tag| !vanished.contains(tag)).collect();
         self.journal().repository(repository, &listed, &untagged)?;
         if self.sweep.recheck && !self.recheck(&what, repository, &source)? {
             return Ok(());
@@ -500,28 +549,33 @@ impl Run<'_> {
         what: &str,
         repository: i64,
         source: &RegistrySource,
-        names: &[String],
-        known: HashMap<String, Digest>,
-    ) -> Result<Option<Vec<String>>, StateError> {
+        tags: &[Tagged],
+    ) -> Result<Option<HashSet<String>>, StateError> {
         let seen = self.journal().tags_seen(repository)?;
-        let mut vanished = Vec::new();
-        let mut found: Vec<(String, Digest)> = Vec::new();
-        for tag in self.sweep.choice.wanted(names) {
-            if seen.contains(tag) {
+        let mut vanished = HashSet::new();
+        let mut found: Vec<SeenTag> = Vec::new();
+        let mut asked = 0;
+        for Tagged { name, digest, pushed } in self.sweep.choice.wanted(tags) {
+            if seen.contains(name) {
                 continue;
             }
             if self.is_over() {
                 self.journal().tags(repository, &found)?;
                 return Ok(None);
             }
-            let digest = match known.get(tag) {
+            asked += 1;
+            let digest = match digest {
                 Some(digest) => Ok(digest.clone()),
-                None => self.digest(source, what, tag),
+                None => self.digest(source, what, name),
             };
             match digest {
-                Ok(digest) => found.push((tag.clone(), digest)),
-                Err(SourceError::NotFound { .. }) => vanished.push(tag.clone()),
-                Err(error) => self.failed(&format!("{what}:{tag}"), &error)?,
+                Ok(digest) => found.push(SeenTag {
+                    tag: name.clone(),
+                    digest,
+                    pushed: *pushed,
+                }),
+                Err(SourceError::NotFound { .. }) => _ = vanished.insert(name.clone()),
+                Err(error) => self.failed(&format!("{what}:{name}"), &error)?,
             }
             if found.len() >= TAGS_A_WRITE {
                 self.journal().tags(repository, &found)?;
@@ -529,6 +583,7 @@ impl Run<'_> {
             }
         }
         self.journal().tags(repository, &found)?;
+        self.tell.met(Met::Tags, asked);
         Ok(Some(vanished))
     }
 
@@ -569,7 +624,11 @@ impl Run<'_> {
                 continue;
             }
             match self.digest(source, what, reference) {
-                Ok(digest) => tags.push((reference.clone(), digest)),
+                Ok(digest) => tags.push(SeenTag {
+                    tag: reference.clone(),
+                    digest,
+                    pushed: None,
+                }),
                 Err(error) => {
                     is_whole = false;
                     self.failed(&format!("{what}:{reference}"), &error)?;
@@ -584,6 +643,41 @@ impl Run<'_> {
         match is_whole {
             true => journal.listed(repository),
             false => Ok(()),
+        }
+    }
+
+    /// Reads manifests, and what refers to them where that is asked for.
+    fn documents(&self) -> Result<(), SweepError> {
+        self.manifests()?;
+        if !self.sweep.referrers {
+            return Ok(());
+        }
+        let mut asked = HashSet::new();
+        // What refers to something may be referred to itself.
+        for _ in 0..=self.sweep.limits.index_depth {
+            let mut met = self.journal().met()?;
+            met.retain(|(repository, _, pending)| asked.insert((*repository, pending.id)));
+            if met.is_empty() || self.is_over() {
+                break;
+            }
+            self.each(&met, |(repository, (host, name), manifest)| {
+                self.referrers(*repository, (host, name), &manifest.digest)
+            })?;
+            self.manifests()?;
+        }
+        Ok(())
+    }
+
+    /// Enters what refers to a manifest.
+    fn referrers(&self, repository: i64, (host, name): (&str, &str), digest: &str) -> Result<(), StateError> {
+        let Ok(digest) = Digest::parse(digest) else {
+            return Ok(());
+        };
+        let cap = self.sweep.limits.manifest_bytes;
+        let asked = self.hosts.source(host, name);
+        match asked.and_then(|source| source.referrers_of(&digest, cap)) {
+            Ok(found) => self.journal().refers(repository, &found),
+            Err(error) => self.failed(&format!("the referrers of {host}/{name}@{digest}"), &error),
         }
     }
 
@@ -780,6 +874,8 @@ impl Run<'_> {
             )?;
             let mut report = self.sweep.scan.assemble(vec![stored]);
             report.conceal();
+            let counting = report.findings.iter().filter(|finding| journal::counts(finding));
+            self.tell.met(Met::Findings, counting.count() as u64);
             self.journal().assembled(*manifest, &report)?;
             self.tell
                 .step(Stage::Images, number as u64 + 1, todo.len() as u64);

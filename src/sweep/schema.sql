@@ -6,6 +6,7 @@ CREATE TABLE registry(id INTEGER PRIMARY KEY, host TEXT NOT NULL UNIQUE, kind TE
 CREATE TABLE ruleset(id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, version TEXT NOT NULL) STRICT;
 
 CREATE TABLE sweep(id INTEGER PRIMARY KEY, scope TEXT NOT NULL, options TEXT NOT NULL,
+  hosts TEXT NOT NULL, -- of its registries, a list in JSON
   ruleset_id INTEGER NOT NULL REFERENCES ruleset(id),
   status TEXT NOT NULL CHECK(status IN ('enumerating', 'scanning', 'done')),
   started_at INTEGER NOT NULL, finished_at INTEGER, requests INTEGER NOT NULL DEFAULT 0) STRICT;
@@ -23,7 +24,7 @@ CREATE TABLE repo_progress(sweep_id INTEGER NOT NULL REFERENCES sweep(id),
 
 -- Tags of a repository that is being listed. They become intervals when all of them are known.
 CREATE TABLE tag_seen(sweep_id INTEGER NOT NULL, repository_id INTEGER NOT NULL, tag TEXT NOT NULL,
-  digest TEXT NOT NULL, PRIMARY KEY(sweep_id, repository_id, tag)) STRICT, WITHOUT ROWID;
+  digest TEXT NOT NULL, pushed_at INTEGER, PRIMARY KEY(sweep_id, repository_id, tag)) STRICT, WITHOUT ROWID;
 
 -- From the sweep that saw a tag first at a digest to the one that saw it elsewhere or not at all.
 CREATE TABLE tag_history(id INTEGER PRIMARY KEY, repository_id INTEGER NOT NULL REFERENCES repository(id),

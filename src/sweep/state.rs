@@ -14,6 +14,15 @@ const APPLICATION: i32 = 0x4c53_5750;
 /// The version of [`SCHEMA`]. A file of a newer one is refused; of an older one there is none yet.
 const VERSION: i32 = 1;
 
+/// 16 MiB of a state that is written are kept at hand, so that a long sweep takes no more memory than a short one.
+const WRITER_CACHE: u64 = 16 << 20;
+
+/// 64 MiB of a state that is read: questions are short.
+const READER_CACHE: u64 = 64 << 20;
+
+/// 1 GiB of a state that is read, as far as it is mapped.
+const MAPPED_BYTES: u64 = 1 << 30;
+
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// Why a state cannot be used.
@@ -96,11 +105,39 @@ impl StateError {
     }
 }
 
+/// How SQLite keeps what is not committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Log {
+    /// In a log that readers read along with, by memory that processes share.
+    Ahead,
+    /// In a copy of what was there before: slower, and needs no memory that is shared.
+    Rollback,
+}
+
+impl Log {
+    /// What the file system of a file allows. *Source*: SQLite, "Write-Ahead Logging": all processes must be on one machine,
+    /// and a log does not work over a network.
+    fn of(path: &Path) -> Self {
+        match is_on_a_network(path) {
+            true => Self::Rollback,
+            false => Self::Ahead,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ahead => "WAL",
+            Self::Rollback => "DELETE",
+        }
+    }
+}
+
 /// An open state.
 pub struct State {
     /// The connection.
     pub(super) connection: Connection,
     path: PathBuf,
+    log: Log,
     /// Held while this process may write.
     _lock: Option<File>,
 }
@@ -111,6 +148,10 @@ impl State {
     ///
     /// *Errors*: where another process writes it, where it is of a newer version, of another key, or something else.
     pub fn open(path: &Path, key_check: &[u8]) -> Result<Self, StateError> {
+        Self::open_with(path, key_check, Log::of)
+    }
+
+    fn open_with(path: &Path, key_check: &[u8], log: fn(&Path) -> Log) -> Result<Self, StateError> {
         let io = |source| StateError::Io {
             path: path.to_path_buf(),
             source,
@@ -131,6 +172,7 @@ impl State {
         let mut state = Self {
             connection,
             path: path.to_path_buf(),
+            log: log(path),
             _lock: Some(lock),
         };
         state.prepare(key_check)?;
@@ -146,6 +188,7 @@ impl State {
         let mut state = Self {
             connection,
             path,
+            log: Log::Ahead,
             _lock: None,
         };
         state.prepare(key_check)?;
@@ -168,16 +211,30 @@ impl State {
         let state = Self {
             connection,
             path: path.to_path_buf(),
+            log: Log::of(path),
             _lock: None,
         };
         state.check()?;
-        state.run("PRAGMA query_only = ON; PRAGMA busy_timeout = 10000;")?;
+        // Questions go here and there in a large file. To map it is quicker than to read each page, on this machine's disks.
+        let mapped = match state.log {
+            Log::Ahead => MAPPED_BYTES,
+            Log::Rollback => 0,
+        };
+        state.run(&format!(
+            "PRAGMA query_only = ON; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -{}; PRAGMA mmap_size = {mapped};",
+            READER_CACHE >> 10
+        ))?;
         Ok(state)
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it is on a file system of another machine, where it is written with more care and more slowly.
+    pub fn is_on_a_network(&self) -> bool {
+        self.log == Log::Rollback
     }
 
     /// Whether secrets of this state were sealed with the key of this check.
@@ -202,10 +259,12 @@ impl State {
             self.check()?;
         }
         // FULL: a verdict that was told must survive a power cut.
-        self.run(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-             PRAGMA cache_size = -65536;",
-        )?;
+        self.run(&format!(
+            "PRAGMA journal_mode = {}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+             PRAGMA cache_size = -{};",
+            self.log.name(),
+            WRITER_CACHE >> 10
+        ))?;
         if is_new {
             let path = self.path.clone();
             let make = |connection: &mut Connection| {
@@ -284,6 +343,39 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
+/// Whether a file is on a file system of another machine, as far as this one says.
+#[cfg(target_os = "linux")]
+fn is_on_a_network(path: &Path) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|system| is_of_a_network(system.f_type as u32))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_on_a_network(_path: &Path) -> bool {
+    false
+}
+
+/// Whether a type of file system is one over a network. *Source*: Linux, `include/uapi/linux/magic.h`, statfs(2).
+#[cfg(target_os = "linux")]
+fn is_of_a_network(kind: u32) -> bool {
+    matches!(
+        kind,
+        0x0000_517b // SMB
+            | 0x0000_564c // NCP
+            | 0x0000_6969 // NFS
+            | 0x00c3_6400 // Ceph
+            | 0x0102_1997 // 9p
+            | 0x0116_1970 // GFS2
+            | 0x0bd0_0bd0 // Lustre
+            | 0x5346_414f // AFS
+            | 0x6573_5546 // FUSE: sshfs, s3fs, and local ones that cannot be told from them
+            | 0x6b41_4653 // AFS of the kernel
+            | 0x7375_7245 // Coda
+            | 0x7461_636f // OCFS2
+            | 0xfe53_4d42 // SMB 2
+            | 0xff53_4d42 // CIFS
+    )
+}
+
 /// Opens a file that only its owner may read, and makes it where it is missing.
 fn private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
@@ -352,6 +444,51 @@ mod tests {
         assert!(matches!(State::read(&text), Err(StateError::NotAState { .. })));
         let none = folder.path().join("none.db");
         assert!(matches!(State::read(&none), Err(StateError::Missing { .. })));
+    }
+
+    fn pragma(connection: &Connection, name: &str) -> String {
+        let value = connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
+        match value.unwrap() {
+            rusqlite::types::Value::Text(text) => text,
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_state_on_a_network_has_no_log_that_processes_share_and_loses_nothing_either() {
+        let folder = folder();
+        let path = folder.path().join("state.db");
+        let far = State::open_with(&path, b"key", |_| Log::Rollback).unwrap();
+        assert!(far.is_on_a_network());
+        assert_eq!(pragma(&far.connection, "journal_mode"), "delete");
+        assert_eq!(pragma(&far.connection, "synchronous"), "Integer(2)", "FULL");
+        assert!(!folder.path().join("state.db-wal").exists());
+        let reader = State::read(&path).unwrap();
+        assert!(reader.is_of_key(b"key").unwrap());
+        drop((far, reader));
+        // Copied to this machine, it has one.
+        let near = State::open_with(&path, b"key", |_| Log::Ahead).unwrap();
+        assert!(!near.is_on_a_network());
+        assert_eq!(pragma(&near.connection, "journal_mode"), "wal");
+        assert_eq!(pragma(&near.connection, "synchronous"), "Integer(2)", "FULL");
+        drop(near);
+        let far = State::open_with(&path, b"key", |_| Log::Rollback).unwrap();
+        assert_eq!(pragma(&far.connection, "journal_mode"), "delete");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn file_systems_of_other_machines_are_told_from_local_ones() {
+        for (kind, is_far) in [
+            (0x6969, true),
+            (0xff53_4d42, true),
+            (0xef53, false),
+            (0x794c_7630, false),
+            (0x0102_1994, false),
+        ] {
+            assert_eq!(is_of_a_network(kind), is_far, "{kind:x}");
+        }
+        assert!(!is_on_a_network(folder().path()));
     }
 
     #[cfg(unix)]

@@ -13,6 +13,7 @@ use crate::support::nats::{Nats, nats};
 use crate::support::registry::registry;
 use crate::support::scripted::{Reply, Repository, Request, Server};
 use crate::support::tar::file;
+use crate::support::tls::{Authority, Certificate};
 use crate::sweep::{KEY, Place, base, fill, reasons, token};
 
 /// Long enough for anything here to happen.
@@ -99,6 +100,14 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// The state is that of a sweep on this machine alone.
+#[track_caller]
+fn is_as_local(place: &Place, target: &str) {
+    let local = Place::new();
+    local.sweep(target, 1);
+    assert_same(place, &local);
+}
+
 /// How many layers a state waits for.
 fn layers_left(place: &Place) -> i64 {
     let run = place.command(&["sweep", "status", "--json"]).run();
@@ -169,14 +178,10 @@ fn a_killed_coordinator_finds_what_was_read_without_it_and_nothing_on_the_queue_
     let registry = registry().login("robot", password).start();
     fill(&registry);
     let place = Place::new();
-    let login = place.path("login");
-    std::fs::create_dir(&login).unwrap();
-    let auth = base64::Engine::encode(
-        &base64::engine::general_purpose::STANDARD,
-        format!("robot:{password}"),
-    );
-    let config = serde_json::json!({"auths": {registry.host(): {"auth": auth}}});
-    std::fs::write(login.join("config.json"), config.to_string()).unwrap();
+    let login = place.login(&registry.host(), "robot", password);
+    let auth = std::fs::read_to_string(login.join("config.json")).unwrap();
+    let auth: serde_json::Value = serde_json::from_str(&auth).unwrap();
+    let auth = auth["auths"][registry.host()]["auth"].as_str().unwrap();
     let queue = nats().start();
     let with_login = |command: &mut Command| start(command.arg("--docker-config").arg(&login));
     let mut coordinator = with_login(
@@ -207,7 +212,7 @@ fn a_killed_coordinator_finds_what_was_read_without_it_and_nothing_on_the_queue_
     let outcomes = queue.kept();
     assert!(outcomes.len() > jobs.len());
     for kept in [jobs, outcomes] {
-        for secret in [password, &auth, KEY, &token(3), &token(5), &token(7)] {
+        for secret in [password, auth, KEY, &token(3), &token(5), &token(7)] {
             assert!(!has(&kept, secret));
         }
     }
@@ -240,9 +245,7 @@ fn a_worker_that_is_killed_in_the_middle_of_a_layer_is_replaced() {
     hangs.store(false, Ordering::SeqCst);
     let _second = worker(&queue);
     assert_eq!(coordinator.code(), Some(1));
-    let local = Place::new();
-    local.sweep(server.host(), 1);
-    assert_same(&place, &local);
+    is_as_local(&place, server.host());
 }
 
 #[test]
@@ -253,9 +256,7 @@ fn a_layer_that_two_workers_wait_for_is_read_once() {
     let _workers = [worker(&queue), worker(&queue), worker(&queue)];
     sweep(&place, server.host(), &queue).run().expect_code(1);
     assert_eq!(blobs(&server), 2, "two layers: {:?}", server.paths());
-    let local = Place::new();
-    local.sweep(server.host(), 1);
-    assert_same(&place, &local);
+    is_as_local(&place, server.host());
 }
 
 #[test]
@@ -332,9 +333,7 @@ fn a_server_that_is_killed_and_started_again_loses_nothing() {
     std::thread::sleep(Duration::from_millis(500));
     queue.restart();
     assert_eq!(coordinator.code(), Some(1));
-    let local = Place::new();
-    local.sweep(server.host(), 1);
-    assert_same(&place, &local);
+    is_as_local(&place, server.host());
 }
 
 #[test]
@@ -349,9 +348,7 @@ fn a_server_that_lost_everything_is_given_it_again() {
     queue.restart();
     let _worker = worker(&queue);
     assert_eq!(coordinator.code(), Some(1));
-    let local = Place::new();
-    local.sweep(server.host(), 1);
-    assert_same(&place, &local);
+    is_as_local(&place, server.host());
 }
 
 #[test]
@@ -387,9 +384,7 @@ fn a_registry_that_asks_one_worker_to_wait_is_left_alone_by_all() {
     assert_eq!(coordinator.code(), Some(1));
     assert!(start.lock().unwrap().unwrap().elapsed() >= pause);
     assert_eq!(early.load(Ordering::SeqCst), 0);
-    let local = Place::new();
-    local.sweep(server.host(), 1);
-    assert_same(&place, &local);
+    is_as_local(&place, server.host());
 }
 
 #[test]
@@ -430,15 +425,39 @@ fn roles() -> String {
 fn a_sweep_and_a_worker_need_no_more_than_the_rights_of_their_roles() {
     let server = slow(|_, _| None);
     let queue = nats().max_payload(8 << 10).users(&roles()).tls().start();
-    let with = |command: &mut Command, user: &str, password: &str| {
-        start(
-            command
-                .args(["--queue", &queue.url(), "--queue-ca"])
-                .arg(queue.authority())
-                .env("LAYERSIFT_FINGERPRINT_KEY", KEY)
-                .env("LAYERSIFT_QUEUE_USER", user)
-                .env("LAYERSIFT_QUEUE_PASSWORD", password),
-        )
+    works_with_logins(&server, &queue, |command, role| {
+        let (user, password) = match role {
+            Role::Coordinator => ("coordinator", "the-coordinators"),
+            Role::Stranger => ("worker", "a-wrong-one"),
+            Role::Worker => ("worker", "the-workers"),
+        };
+        command
+            .env("LAYERSIFT_QUEUE_USER", user)
+            .env("LAYERSIFT_QUEUE_PASSWORD", password);
+    });
+}
+
+/// Who logs in.
+#[derive(Clone, Copy, PartialEq)]
+enum Role {
+    Coordinator,
+    /// Whom the queue must not let in.
+    Stranger,
+    Worker,
+}
+
+/// A sweep and a worker that log in as `login` has it do their work, and a stranger is not let in.
+#[track_caller]
+fn works_with_logins(server: &Server, queue: &Nats, login: impl Fn(&mut Command, Role)) {
+    let with = |command: &mut Command, role: Role| {
+        command
+            .args(["--queue", &queue.url()])
+            .env("LAYERSIFT_FINGERPRINT_KEY", KEY);
+        if queue.url().starts_with("tls:") {
+            command.arg("--queue-ca").arg(queue.authority());
+        }
+        login(command, role);
+        start(command)
     };
     let layersift = || Command::new(env!("CARGO_BIN_EXE_layersift"));
     let place = Place::new();
@@ -446,16 +465,104 @@ fn a_sweep_and_a_worker_need_no_more_than_the_rights_of_their_roles() {
         layersift()
             .args(["sweep", server.host(), "--lease", "1s", "--state"])
             .arg(place.state()),
-        "coordinator",
-        "the-coordinators",
+        Role::Coordinator,
     );
-    let refused = with(layersift().arg("worker"), "worker", "a-wrong-one");
+    let refused = with(layersift().arg("worker"), Role::Stranger);
     assert_eq!(refused.code(), Some(3));
-    let _worker = with(layersift().arg("worker"), "worker", "the-workers");
+    let _worker = with(layersift().arg("worker"), Role::Worker);
     assert_eq!(coordinator.code(), Some(1));
-    let local = Place::new();
-    local.sweep(server.host(), 1);
-    assert_same(&place, &local);
+    is_as_local(&place, server.host());
+}
+
+#[test]
+fn a_server_that_asks_for_certificates_is_shown_one() {
+    let server = slow(|_, _| None);
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, others) = (Authority::new("ours"), Authority::new("others"));
+    let queue = nats().tls().certificates_of(&ours.file(folder.path())).start();
+    let write = |name: &str, certificate: Certificate| {
+        let (pem, key) = (
+            folder.path().join(format!("{name}.pem")),
+            folder.path().join(format!("{name}.key")),
+        );
+        std::fs::write(&pem, certificate.pem).unwrap();
+        std::fs::write(&key, certificate.key).unwrap();
+        (pem, key)
+    };
+    let good = write("worker", ours.sign("worker.example.com", false));
+    let wrong = write("stranger", others.sign("worker.example.com", false));
+    works_with_logins(&server, &queue, |command, role| {
+        let (pem, key) = if role == Role::Stranger { &wrong } else { &good };
+        command.arg("--queue-cert").arg(pem).arg("--queue-key").arg(key);
+    });
+}
+
+/// A JSON Web Token as NATS has them: claims of `of`, signed by `by`.
+fn token_of(by: &nkeys::KeyPair, of: &nkeys::KeyPair, claims: serde_json::Value) -> String {
+    use base64::Engine as _;
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let head = serde_json::json!({"typ": "JWT", "alg": "ed25519-nkey"});
+    let body = serde_json::json!({"jti": "test", "iat": 1_700_000_000, "iss": by.public_key(), "sub": of.public_key(),
+        "name": "test", "nats": claims});
+    let text = format!(
+        "{}.{}",
+        encode(head.to_string().as_bytes()),
+        encode(body.to_string().as_bytes())
+    );
+    let signature = by.sign(text.as_bytes()).unwrap();
+    format!("{text}.{}", encode(&signature))
+}
+
+/// A server whose users an operator's accounts vouch for, as `nsc` sets it up.
+#[test]
+fn a_credentials_file_lets_a_sweep_and_a_worker_in() {
+    let server = slow(|_, _| None);
+    let operator = nkeys::KeyPair::new_operator();
+    let account = |jetstream: i64| {
+        let key = nkeys::KeyPair::new_account();
+        let claims = serde_json::json!({"type": "account", "version": 2, "limits": {"subs": -1, "data": -1, "payload": -1,
+            "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1, "mem_storage": jetstream,
+            "disk_storage": jetstream, "streams": jetstream, "consumer": jetstream}});
+        let token = token_of(&operator, &key, claims);
+        (key, token)
+    };
+    let (ours, ours_token) = account(-1);
+    let (system, system_token) = account(0);
+    let operator_token = token_of(
+        &operator,
+        &operator,
+        serde_json::json!({"type": "operator", "version": 2, "system_account": system.public_key()}),
+    );
+    let queue = nats()
+        .users(&format!(
+            "operator: \"{operator_token}\"\nsystem_account: {}\nresolver: MEMORY\n\
+             resolver_preload {{ {}: \"{ours_token}\", {}: \"{system_token}\" }}\n",
+            system.public_key(),
+            ours.public_key(),
+            system.public_key()
+        ))
+        .start();
+    let folder = tempfile::tempdir().unwrap();
+    let credentials = |name: &str, by: &nkeys::KeyPair| {
+        let user = nkeys::KeyPair::new_user();
+        let claims = serde_json::json!({"type": "user", "version": 2, "pub": {}, "sub": {}, "subs": -1, "data": -1,
+            "payload": -1});
+        let token = token_of(by, &user, claims);
+        let path = folder.path().join(format!("{name}.creds"));
+        let text = format!(
+            "-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n\
+             -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+            user.seed().unwrap()
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let good = credentials("worker", &ours);
+    let wrong = credentials("stranger", &nkeys::KeyPair::new_account());
+    works_with_logins(&server, &queue, |command, role| {
+        let path = if role == Role::Stranger { &wrong } else { &good };
+        command.arg("--queue-creds").arg(path);
+    });
 }
 
 #[test]

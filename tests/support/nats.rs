@@ -25,6 +25,8 @@ pub struct Nats {
 pub struct Setup {
     config: String,
     is_tls: bool,
+    /// Whose certificates users must show.
+    users_of: Option<PathBuf>,
 }
 
 /// A server that anybody may use, unless told otherwise.
@@ -51,6 +53,12 @@ impl Setup {
         self
     }
 
+    /// Asks for a certificate that the authority in this PEM file signed. Only with [`Setup::tls`].
+    pub fn certificates_of(mut self, authority: &Path) -> Self {
+        self.users_of = Some(authority.to_owned());
+        self
+    }
+
     /// Starts it and waits until it answers.
     pub fn start(self) -> Nats {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -65,8 +73,13 @@ impl Setup {
         if self.is_tls {
             write_certificates(folder.path());
             let folder = folder.path().display();
-            config +=
-                &format!("tls {{ cert_file: \"{folder}/server.pem\", key_file: \"{folder}/server.key\" }}\n");
+            let users = match &self.users_of {
+                Some(authority) => format!(", ca_file: \"{}\", verify: true", authority.display()),
+                None => String::new(),
+            };
+            config += &format!(
+                "tls {{ cert_file: \"{folder}/server.pem\", key_file: \"{folder}/server.key\"{users} }}\n"
+            );
         }
         fs::write(folder.path().join("nats.conf"), config).expect("a file can be written");
         let mut server = Nats {

@@ -1,6 +1,7 @@
 //! A real registry on a loopback port: Debian's `docker-registry` with a folder of its own, ended with the test.
 //! Faults are not its business; a registry that misbehaves is written in code.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -188,6 +189,52 @@ impl Registry {
         };
         let to = format!("docker://{}", self.reference(repository, tag));
         output_of(skopeo.arg(from).arg(to));
+    }
+
+    /// Puts an image, as an OCI layout, where the registry keeps what was pushed, and gives the digest of its manifest. Takes
+    /// no time to speak of: for registries with many images.
+    pub fn store(&self, layout: &BTreeMap<String, Vec<u8>>, repository: &str, tag: &str) -> String {
+        let root = self.folder.path().join("storage/docker/registry/v2");
+        let write = |path: PathBuf, bytes: &[u8]| {
+            if !path.exists() {
+                fs::create_dir_all(path.parent().expect("a folder")).expect("a folder can be made");
+                fs::write(path, bytes).expect("a file can be written");
+            }
+        };
+        let below = root.join("repositories").join(repository);
+        for (path, bytes) in layout {
+            let Some(digest) = path.strip_prefix("blobs/sha256/") else {
+                continue;
+            };
+            write(
+                root.join(format!("blobs/sha256/{}/{digest}/data", &digest[..2])),
+                bytes,
+            );
+            let document: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
+            let is_manifest = document.is_some_and(|document| {
+                document.get("layers").is_some() || document.get("manifests").is_some()
+            });
+            let folder = if is_manifest {
+                "_manifests/revisions"
+            } else {
+                "_layers"
+            };
+            let link = below.join(folder).join(format!("sha256/{digest}/link"));
+            write(link, format!("sha256:{digest}").as_bytes());
+        }
+        let index: serde_json::Value = serde_json::from_slice(&layout["index.json"]).expect("an index");
+        let digest = index["manifests"][0]["digest"]
+            .as_str()
+            .expect("a digest")
+            .to_owned();
+        let tags = below.join("_manifests/tags").join(tag);
+        let _ = fs::remove_file(tags.join("current/link"));
+        write(tags.join("current/link"), digest.as_bytes());
+        write(
+            tags.join("index").join(digest.replace(':', "/")).join("link"),
+            digest.as_bytes(),
+        );
+        digest
     }
 
     /// Deletes a manifest from a repository behind the registry's back.

@@ -16,6 +16,7 @@ use super::RegistryOptions;
 use super::address::{self, Reach};
 use super::challenge::{Bearer, Challenge};
 use super::credentials::{self, Account, Credentials, Held, KnownLogin, Login, Origin};
+use super::native::Shown;
 use super::retry::Fault;
 use super::transport::{self, Document, Form, Request, Transport};
 use crate::source::SourceError;
@@ -37,6 +38,8 @@ struct State {
     /// What the last challenge was answered with.
     standing: Option<Standing>,
     tokens: HashMap<Bearer, Token>,
+    /// What was given for the login where no challenge asks for it.
+    exchanged: Option<Token>,
 }
 
 #[derive(Clone, Debug)]
@@ -68,16 +71,60 @@ impl Auth {
         self.state.lock().await.standing()
     }
 
-    /// The header of a login by name and password, for lists that show less to whoever does not show one.
-    pub(super) async fn password(&self) -> Option<HeaderValue> {
+    /// The header of a login by name and password for lists that do not ask for it, in the form that they take.
+    ///
+    /// *Errors*: where the login is to be exchanged for a token, and is not taken.
+    pub(super) async fn unasked(
+        &self,
+        transport: &Transport,
+        service: &Url,
+        shown: Shown,
+    ) -> Result<Option<HeaderValue>, Fault> {
+        if shown == Shown::OnDemand {
+            return Ok(None);
+        }
         let mut state = self.state.lock().await;
         if state.login.is_none() {
             state.login = Some(self.login().await);
         }
-        match state.login.as_ref()?.held.as_ref()? {
-            Held::Password(login) => Some(basic(login)),
-            _ => None,
-        }
+        let held = state.login.as_ref().and_then(|login| login.held.as_ref());
+        let Some(Held::Password(login)) = held else {
+            return Ok(None);
+        };
+        Ok(match shown {
+            Shown::OnDemand => None,
+            Shown::Password => Some(basic(login)),
+            Shown::Token => sensitive(&format!("Bearer {}", login.password)),
+            Shown::Exchanged(path) => {
+                let token = match state.exchanged.clone().filter(Token::is_valid) {
+                    Some(token) => token,
+                    None => self.exchange(transport, service, path, login).await?,
+                };
+                let header = token.header.clone();
+                state.exchanged = Some(token);
+                Some(header)
+            }
+        })
+    }
+
+    /// Asks for a token at a path of the service, with the login in JSON. *Source*: Docker Hub API, "Create access token".
+    async fn exchange(
+        &self,
+        transport: &Transport,
+        service: &Url,
+        path: &str,
+        login: &Credentials,
+    ) -> Result<Token, Fault> {
+        let mut url = service.clone();
+        url.set_path(path);
+        let body = serde_json::json!({"identifier": login.username, "secret": login.password});
+        let form = Form {
+            body: body.to_string(),
+            media_type: "application/json",
+            secret: login.password.clone(),
+        };
+        self.ask_for_token(transport, url, None, Some(form), Reach::Named)
+            .await
     }
 
     /// The header that answers `challenges`, which came for a request that carried `sent`.
@@ -221,6 +268,18 @@ impl Auth {
         if let Some(Held::Password(login)) = held {
             authorization = Some(basic(login));
         }
+        self.ask_for_token(transport, url, authorization, form, reach)
+            .await
+    }
+
+    async fn ask_for_token(
+        &self,
+        transport: &Transport,
+        url: Url,
+        authorization: Option<HeaderValue>,
+        form: Option<Form>,
+        reach: Reach,
+    ) -> Result<Token, Fault> {
         let request = Request {
             head: false,
             what: format!("a token for {}", self.account.wanted()),
@@ -264,6 +323,7 @@ impl Auth {
         self.add_question(&mut pairs, bearer);
         Form {
             body: pairs.finish(),
+            media_type: "application/x-www-form-urlencoded",
             secret: token.to_owned(),
         }
     }

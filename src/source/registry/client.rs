@@ -14,6 +14,7 @@ use super::address::{self, Reach};
 use super::auth::Auth;
 use super::challenge;
 use super::credentials::Account;
+use super::native::Shown;
 use super::notes::{self, Notes};
 use super::retry::{Backoff, Fault, Gates, Tries};
 use super::session::{Kind, Session};
@@ -45,6 +46,8 @@ pub(super) struct Client {
     backoff: Backoff,
     pub(super) auth: Auth,
     account: Account,
+    /// How the login is shown to lists of the registry's own.
+    shown: Shown,
     /// The registry that this is a mirror of. *Source*: distribution-spec, "Proxying".
     mirrored: Option<String>,
     notes: Arc<Notes>,
@@ -190,6 +193,25 @@ impl Client {
         Self::at(candidates, account, options, notes)
     }
 
+    /// What lists the repositories of a registry, which may be another host: it is shown the login of the registry, and not
+    /// its certificate.
+    pub(super) fn for_lists(
+        service: &str,
+        account: Account,
+        shown: Shown,
+        options: &RegistryOptions,
+    ) -> Result<Self, SourceError> {
+        let candidates = candidates(service, &options.insecure)?;
+        let mut options = options.clone();
+        if service != account.registry {
+            options.client_certificate = None;
+        }
+        Ok(Self {
+            shown,
+            ..Self::at(candidates, account, &options, &Arc::default())?
+        })
+    }
+
     /// The same repository at a mirror, which is sent neither the login nor the certificate of the registry.
     pub(super) fn mirror(
         &self,
@@ -253,6 +275,7 @@ impl Client {
             backoff: options.backoff,
             auth: Auth::new(account.clone(), options),
             account,
+            shown: Shown::default(),
             mirrored: None,
             notes: Arc::clone(notes),
             metered: host == METERED || options.metered.contains(&host),
@@ -333,14 +356,20 @@ impl Client {
         }
         let base = self.base.get().expect("a request found it");
         let here = self.url(base, &wanted);
-        let next = received.next.as_deref().and_then(|link| {
-            let next = here.join(link).ok()?;
-            // The login must not follow it elsewhere.
-            let is_here = next.origin() == here.origin() && next.path() == here.path();
-            let query = next.query().map(|query| format!("?{query}")).unwrap_or_default();
-            is_here.then(|| format!("{}{query}", next.path()))
-        });
-        Ok((received.bytes, next))
+        let Some(link) = received.next else {
+            return Ok((received.bytes, None));
+        };
+        // The login must not follow it elsewhere. The path may change: GitHub's does, from a name to a number.
+        let next = here
+            .join(&link)
+            .ok()
+            .filter(|next| next.origin() == here.origin());
+        let next = next.ok_or_else(|| SourceError::Malformed {
+            what: wanted.to_string(),
+            why: "its next page is somewhere else".to_owned(),
+        })?;
+        let query = next.query().map(|query| format!("?{query}")).unwrap_or_default();
+        Ok((received.bytes, Some(format!("{}{query}", next.path()))))
     }
 
     /// The digest of a manifest, asked for by HEAD. `None` where the registry does not say it.
@@ -498,7 +527,7 @@ impl Client {
                 _ => Some(MANIFESTS),
             },
             authorization: match (self.auth.standing().await, wanted) {
-                (None, Wanted::Native(path)) if path.starts_with("/api/") => self.auth.password().await,
+                (None, Wanted::Native(_)) => self.auth.unasked(&self.transport, base, self.shown).await?,
                 (standing, _) => standing,
             },
             form: None,

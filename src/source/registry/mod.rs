@@ -1,5 +1,5 @@
 //! Registries that speak distribution-spec: a reference → its documents and blobs. Reads only: a registry is sent
-//! nothing but GET and HEAD, a token server POST too. Keeps nothing on disk.
+//! nothing but GET and HEAD, a token server POST too, and Docker Hub's own lists for a token. Keeps nothing on disk.
 //!
 //! [`open`] makes a [`RegistrySource`], [`check()`] tries a login, [`tags`] and
 //! [`repositories`] list what there is, [`carriers()`] finds the tags that have a blob, [`inventory()`] tells what both would use. Behind them, each
@@ -35,7 +35,7 @@ pub use check::{Check, Verdict, check};
 pub use credentials::{Credentials, KnownLogin, LoginFile, Origin, User};
 pub use inventory::{Helper, Inventory, Proxy, inventory};
 pub use list::{Listing, repositories, tags};
-pub use native::NativeLists;
+pub use native::{NativeLists, Shown};
 pub use retry::Backoff;
 pub use session::{Counts, Pace, Session};
 pub use tls::TrustedRoots;
@@ -54,7 +54,7 @@ use super::network::{Runtime, bridge};
 use super::walk::{self, Documents, Walk};
 use super::{Problem, Resolved, Source, SourceError};
 use crate::limits::Limits;
-use crate::oci::{BlobKey, Descriptor, Digest, PlatformSelector, Reference};
+use crate::oci::{BlobKey, Descriptor, Digest, Document, PlatformSelector, Reference};
 
 /// How a registry is spoken to.
 #[derive(Clone, Debug, Default)]
@@ -187,6 +187,23 @@ impl RegistrySource {
     pub fn digest_of(&self, reference: &str) -> Result<Option<Digest>, SourceError> {
         self.runtime
             .block_on(self.places.head(&Wanted::Manifest(reference.to_owned())))
+    }
+
+    /// The digests of what refers to a manifest, as the registry lists it now.
+    ///
+    /// *Cost*: a request for each page of the list, and one more where the registry has no such lists.
+    pub fn referrers_of(&self, digest: &Digest, cap: u64) -> Result<Vec<Digest>, SourceError> {
+        let mut found = Vec::new();
+        for page in self.runtime.block_on(self.places.referrers(digest, cap))? {
+            let document = Document::parse(&page, None).ok();
+            let index = document.as_ref().and_then(|document| document.value.index());
+            let index = index.ok_or_else(|| SourceError::Malformed {
+                what: format!("the referrers of `{digest}`"),
+                why: "the registry gave something other than an index".to_owned(),
+            })?;
+            found.extend(index.manifests.iter().map(|listed| listed.digest.clone()));
+        }
+        Ok(found)
     }
 
     /// Whether the registry has a blob, by HEAD.

@@ -9,6 +9,20 @@ use super::credentials::Account;
 use crate::source::SourceError;
 use crate::source::network::Runtime;
 
+/// How the login of a registry is shown to what answers its lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shown {
+    /// Once it is asked for.
+    #[default]
+    OnDemand,
+    /// User and password, unasked: who shows none is shown less.
+    Password,
+    /// The password as a token (`Authorization: Bearer`), unasked.
+    Token,
+    /// A token that is given at this path for user and password, unasked.
+    Exchanged(&'static str),
+}
+
 /// Pages of one list. With a hundred entries on each that is a million.
 const MAX_PAGES: usize = 10_000;
 
@@ -24,9 +38,35 @@ impl NativeLists {
     /// Prepares to ask. No request is made yet.
     ///
     /// *Errors*: where the registry's name is not a host, or a file of `options` cannot be read.
-    pub fn open(host: &str, repository: &str, options: &RegistryOptions) -> Result<Self, SourceError> {
+    pub fn open(
+        host: &str,
+        repository: &str,
+        shown: Shown,
+        options: &RegistryOptions,
+    ) -> Result<Self, SourceError> {
+        Self::of(host, Account::new(host, repository), shown, options)
+    }
+
+    /// Prepares to ask another host than the registry, `service`, which is shown the login of the registry.
+    ///
+    /// *Errors*: as [`NativeLists::open`].
+    pub fn elsewhere(
+        service: &str,
+        host: &str,
+        shown: Shown,
+        options: &RegistryOptions,
+    ) -> Result<Self, SourceError> {
+        Self::of(service, Account::new(host, ""), shown, options)
+    }
+
+    fn of(
+        service: &str,
+        account: Account,
+        shown: Shown,
+        options: &RegistryOptions,
+    ) -> Result<Self, SourceError> {
         Ok(Self {
-            client: Client::for_account(Account::new(host, repository), options, &Arc::default())?,
+            client: Client::for_lists(service, account, shown, options)?,
             runtime: super::runtime(options)?,
             cap: options.limits.list_bytes,
         })

@@ -169,12 +169,20 @@ pub(super) fn may_pass(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 499 | 500 | 502..=504 | 520..=524 | 527 | 529 | 598)
 }
 
-/// What a `Retry-After` asks for: seconds or a date (RFC 9110, 10.2.3). A date in the past means now; anything else
-/// is not understood.
+/// The least number that is taken for a time since 1970 and not for seconds to wait: September 2001, or 31 years.
+const STAMPS: u64 = 1_000_000_000;
+
+/// What a `Retry-After` asks for: seconds or a date (RFC 9110, 10.2.3), or a date in seconds since 1970, as Docker Hub
+/// has written it. A date in the past means now; anything else is not understood.
 pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::from(u32::MAX))));
+        let seconds = value.parse().unwrap_or(u64::from(u32::MAX));
+        if !(STAMPS..u64::from(u32::MAX)).contains(&seconds) {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        return Some(date.duration_since(now).unwrap_or_default());
     }
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
@@ -192,6 +200,11 @@ mod tests {
         assert_eq!(seconds(" 0 "), Some(0));
         assert_eq!(seconds("86400"), Some(86_400));
         assert_eq!(seconds("Sat, 21 Nov 2026 10:01:30 GMT"), Some(90));
+        let stamp = |seconds: u64| {
+            (now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() + seconds).to_string()
+        };
+        assert_eq!(seconds(&stamp(90)), Some(90));
+        assert_eq!(seconds("1000000000"), Some(0), "past");
         assert_eq!(seconds("Sat, 21 Nov 2020 10:00:00 GMT"), Some(0), "past");
         assert_eq!(seconds("999999999999999999999999"), Some(u64::from(u32::MAX)));
         for garbage in ["", "soon", "-5", "1.5", "+3", "2026-11-21"] {

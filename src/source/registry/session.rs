@@ -29,6 +29,8 @@ struct Inner {
     /// When the next request may be sent.
     next: tokio::sync::Mutex<Instant>,
     counts: [AtomicU64; 4],
+    /// Requests that wait for their turn.
+    in_line: AtomicU64,
     /// What the registry said is left of its quota; `u64::MAX` where it says nothing.
     left: AtomicU64,
 }
@@ -71,6 +73,22 @@ impl Counts {
     }
 }
 
+/// A request that waits, given up or not.
+struct InLine<'l>(&'l AtomicU64);
+
+impl<'l> InLine<'l> {
+    fn behind(others: &'l AtomicU64) -> Self {
+        others.fetch_add(1, Ordering::Relaxed);
+        Self(others)
+    }
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Session {
     /// Begins one. *Errors*: where the machine gives no threads.
     pub fn start(pace: Pace) -> io::Result<Self> {
@@ -81,6 +99,7 @@ impl Session {
             pace,
             next: tokio::sync::Mutex::new(Instant::now()),
             counts: Default::default(),
+            in_line: AtomicU64::new(0),
             left: AtomicU64::new(u64::MAX),
         })))
     }
@@ -100,6 +119,16 @@ impl Session {
     /// Pulls that are left of the registry's quota, where it says so.
     pub fn pulls_left(&self) -> Option<u64> {
         Some(self.0.left.load(Ordering::Relaxed)).filter(|left| *left != u64::MAX)
+    }
+
+    /// What it is burdened with.
+    pub fn pace(&self) -> Pace {
+        self.0.pace
+    }
+
+    /// Requests that wait for their turn, as the pace has it.
+    pub fn in_line(&self) -> u64 {
+        self.0.in_line.load(Ordering::Relaxed)
     }
 
     /// Whether some host of the registry asked to be left alone for now.
@@ -161,6 +190,7 @@ impl Session {
             let at = (*next).max(Instant::now());
             *next = at + self.0.pace.apart;
             drop(next);
+            let _in_line = InLine::behind(&self.0.in_line);
             tokio::time::sleep_until(at).await;
         }
         self.0.counts[kind as usize].fetch_add(1, Ordering::Relaxed);

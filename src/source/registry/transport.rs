@@ -67,10 +67,12 @@ pub(super) struct Request {
     pub(super) redirects: Option<Reach>,
 }
 
-/// A body in `application/x-www-form-urlencoded`. `Debug` does not show it.
+/// What a login is sent with. `Debug` does not show it.
 #[derive(Clone)]
 pub(super) struct Form {
     pub(super) body: String,
+    /// What the body is in.
+    pub(super) media_type: &'static str,
     /// What of it must not be quoted.
     pub(super) secret: String,
 }
@@ -170,7 +172,7 @@ impl Transport {
             None => client.get(url.clone()),
             Some(form) => client
                 .post(url.clone())
-                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .header(CONTENT_TYPE, form.media_type)
                 .body(form.body.clone()),
         };
         let sent = builder.headers(headers).send();
@@ -250,10 +252,11 @@ impl Transport {
     /// Turns an answer that is no success into a fault, with what its body says of the cause.
     pub(super) async fn failure(&self, answer: Answer, request: &Request) -> Fault {
         let (status, home, host) = (answer.response.status(), answer.home, answer.host.clone());
-        let after = answer
-            .response
-            .headers()
+        let headers = answer.response.headers();
+        // Docker Hub's own lists have told it under this name.
+        let after = headers
             .get(RETRY_AFTER)
+            .or_else(|| headers.get("x-retry-after"))
             .and_then(|value| value.to_str().ok())
             .and_then(|value| retry::retry_after(value, std::time::SystemTime::now()));
         let told = self.told(answer, request).await;

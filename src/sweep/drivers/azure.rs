@@ -3,14 +3,14 @@
 
 use serde::Deserialize;
 
-use super::{Contents, Driver, Pages, PlainOci, Tagged, read};
+use super::{Contents, Driver, Pages, read, seconds};
 use crate::oci::Digest;
 use crate::source::SourceError;
-use crate::source::registry::{Listing, NativeLists, RegistryOptions};
+use crate::source::registry::{NativeLists, RegistryOptions, Shown};
 
 /// A registry at `host`.
-pub(in crate::sweep) struct Azure {
-    pub(in crate::sweep) host: String,
+pub(super) struct Azure {
+    pub(super) host: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -19,9 +19,11 @@ struct Page {
     manifests: Option<Vec<Manifest>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 struct Manifest {
     digest: Option<Digest>,
+    last_update_time: Option<String>,
     tags: Option<Vec<String>>,
 }
 
@@ -30,25 +32,19 @@ impl Driver for Azure {
         "azure"
     }
 
-    fn repositories(&self, prefix: &str, options: &RegistryOptions) -> Result<Listing, SourceError> {
-        let host = self.host.clone();
-        PlainOci { host }.repositories(prefix, options)
+    fn host(&self) -> &str {
+        &self.host
     }
 
     fn contents(&self, repository: &str, options: &RegistryOptions) -> Result<Contents, SourceError> {
-        let lists = NativeLists::open(&self.host, repository, options)?;
+        let lists = NativeLists::open(&self.host, repository, Shown::OnDemand, options)?;
         let mut pages = Pages::default();
         let asked = lists.pages(&format!("/acr/v1/{repository}/_manifests?n=100"), |bytes| {
             let page: Page = read("the list of manifests", bytes)?;
             for manifest in page.manifests.unwrap_or_default() {
                 let Some(digest) = manifest.digest else { continue };
-                match manifest.tags.unwrap_or_default() {
-                    names if names.is_empty() => pages.untagged.push(digest),
-                    names => pages.tags.extend(names.into_iter().map(|name| Tagged {
-                        name,
-                        digest: Some(digest.clone()),
-                    })),
-                }
+                let pushed = seconds(manifest.last_update_time.as_deref());
+                pages.manifest(digest, manifest.tags.unwrap_or_default(), pushed);
             }
             Ok(())
         });

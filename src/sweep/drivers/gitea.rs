@@ -3,20 +3,17 @@
 
 use serde::Deserialize;
 
-use super::{Contents, Driver, Pages, PlainOci, Tagged, read};
+use super::{Contents, Driver, Pages, Tagged, Untagged, encoded, numbered, read, seconds};
 use crate::oci::Digest;
 use crate::source::SourceError;
-use crate::source::registry::{Listing, NativeLists, RegistryOptions};
+use crate::source::registry::{NativeLists, RegistryOptions, Shown};
 
 /// Packages on a page.
 const PAGE: usize = 50;
 
-/// Pages of one list.
-const MAX_PAGES: usize = 10_000;
-
 /// Gitea at `host[:port]`.
-pub(in crate::sweep) struct Gitea {
-    pub(in crate::sweep) host: String,
+pub(super) struct Gitea {
+    pub(super) host: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -24,6 +21,7 @@ pub(in crate::sweep) struct Gitea {
 struct Package {
     name: String,
     version: String,
+    created_at: Option<String>,
 }
 
 impl Driver for Gitea {
@@ -31,42 +29,40 @@ impl Driver for Gitea {
         "gitea"
     }
 
-    fn repositories(&self, prefix: &str, options: &RegistryOptions) -> Result<Listing, SourceError> {
-        let host = self.host.clone();
-        PlainOci { host }.repositories(prefix, options)
+    fn host(&self) -> &str {
+        &self.host
     }
 
     fn contents(&self, repository: &str, options: &RegistryOptions) -> Result<Contents, SourceError> {
-        let lists = NativeLists::open(&self.host, repository, options)?;
+        let lists = NativeLists::open(&self.host, repository, Shown::Password, options)?;
         let (owner, name) = repository.split_once('/').unwrap_or((repository, ""));
+        let query = encoded(name);
         let mut pages = Pages::default();
-        let mut asked = Ok(());
-        for number in 1..=MAX_PAGES {
+        let asked = numbered(|number| {
             let mut found = 0;
-            let query: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
             let path =
                 format!("/api/v1/packages/{owner}?type=container&q={query}&page={number}&limit={PAGE}");
-            asked = lists.pages(&path, |bytes| {
+            lists.pages(&path, |bytes| {
                 let page: Option<Vec<Package>> = read("the list of packages", bytes)?;
                 let page = page.unwrap_or_default();
                 found = page.len();
                 // The search finds other packages too, whose names hold this one.
                 for package in page.into_iter().filter(|package| package.name == name) {
+                    let pushed = seconds(package.created_at.as_deref());
                     match Digest::parse(&package.version) {
-                        Ok(digest) => pages.untagged.push(digest),
+                        Ok(digest) => pages.untagged.push(Untagged { digest, pushed }),
                         // What it points at is asked for.
                         Err(_) => pages.tags.push(Tagged {
                             name: package.version,
                             digest: None,
+                            pushed,
                         }),
                     }
                 }
                 Ok(())
-            });
-            if asked.is_err() || found < PAGE {
-                break;
-            }
-        }
+            })?;
+            Ok(found >= PAGE)
+        });
         Ok(pages.contents(&self.host, repository, asked))
     }
 }

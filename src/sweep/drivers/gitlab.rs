@@ -3,14 +3,14 @@
 
 use serde::Deserialize;
 
-use super::{Contents, Driver, Pages, PlainOci, Tagged, read};
+use super::{Contents, Driver, Pages, Tagged, read, seconds};
 use crate::oci::Digest;
 use crate::source::SourceError;
-use crate::source::registry::{Listing, NativeLists, RegistryOptions};
+use crate::source::registry::{NativeLists, RegistryOptions, Shown};
 
 /// A registry at `host[:port]`.
-pub(in crate::sweep) struct Gitlab {
-    pub(in crate::sweep) host: String,
+pub(super) struct Gitlab {
+    pub(super) host: String,
 }
 
 #[derive(Deserialize)]
@@ -18,6 +18,8 @@ struct Tag {
     #[serde(default)]
     name: String,
     digest: Option<Digest>,
+    created_at: Option<String>,
+    published_at: Option<String>,
 }
 
 impl Driver for Gitlab {
@@ -25,13 +27,12 @@ impl Driver for Gitlab {
         "gitlab"
     }
 
-    fn repositories(&self, prefix: &str, options: &RegistryOptions) -> Result<Listing, SourceError> {
-        let host = self.host.clone();
-        PlainOci { host }.repositories(prefix, options)
+    fn host(&self) -> &str {
+        &self.host
     }
 
     fn contents(&self, repository: &str, options: &RegistryOptions) -> Result<Contents, SourceError> {
-        let lists = NativeLists::open(&self.host, repository, options)?;
+        let lists = NativeLists::open(&self.host, repository, Shown::OnDemand, options)?;
         let mut pages = Pages::default();
         let asked = lists.pages(
             &format!("/gitlab/v1/repositories/{repository}/tags/list/?n=1000"),
@@ -42,6 +43,7 @@ impl Driver for Gitlab {
                     .extend(page.unwrap_or_default().into_iter().map(|tag| Tagged {
                         name: tag.name,
                         digest: tag.digest,
+                        pushed: seconds(tag.published_at.or(tag.created_at).as_deref()),
                     }));
                 Ok(())
             },

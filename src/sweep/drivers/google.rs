@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Contents, Driver, Pages, Tagged, listing, read};
+use super::{Contents, Driver, Pages, listing, read, unnamed};
 use crate::oci::Digest;
 use crate::source::SourceError;
-use crate::source::registry::{Listing, NativeLists, RegistryOptions};
+use crate::source::registry::{Listing, NativeLists, RegistryOptions, Shown};
 
 /// How deep folders are followed.
 const MAX_DEPTH: usize = 32;
 
 /// A registry at `host`.
-pub(in crate::sweep) struct Google {
-    pub(in crate::sweep) host: String,
+pub(super) struct Google {
+    pub(super) host: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -30,6 +30,18 @@ struct Tags {
 #[serde(default)]
 struct Manifest {
     tag: Option<Vec<String>>,
+    /// A number, or a number in quotes.
+    #[serde(rename = "timeUploadedMs")]
+    uploaded: Option<serde_json::Value>,
+}
+
+impl Manifest {
+    fn pushed(&self) -> Option<i64> {
+        let uploaded = self.uploaded.as_ref()?;
+        let milliseconds = uploaded.as_i64().or_else(|| uploaded.as_str()?.parse().ok())?;
+        // Some have zero for what they do not know.
+        Some(milliseconds / 1000).filter(|seconds| *seconds > 0)
+    }
 }
 
 impl Google {
@@ -39,7 +51,7 @@ impl Google {
         options: &RegistryOptions,
         take: &mut dyn FnMut(Tags),
     ) -> Result<(), SourceError> {
-        let lists = NativeLists::open(&self.host, repository, options)?;
+        let lists = NativeLists::open(&self.host, repository, Shown::OnDemand, options)?;
         lists.pages(&format!("/v2/{repository}/tags/list"), |bytes| {
             take(read("the list of tags", bytes)?);
             Ok(())
@@ -52,18 +64,16 @@ impl Driver for Google {
         "google"
     }
 
+    fn host(&self) -> &str {
+        &self.host
+    }
+
     /// Walks down from the prefix: there is no list of all.
     fn repositories(&self, prefix: &str, options: &RegistryOptions) -> Result<Listing, SourceError> {
         let root = prefix.trim_end_matches('/');
         if root.is_empty() {
-            return Ok(Listing {
-                failure: Some(SourceError::Unusable {
-                    what: format!("`{}`", self.host),
-                    why: "this registry lists no repositories but those of a project: name `HOST/PROJECT/`"
-                        .to_owned(),
-                }),
-                ..Listing::default()
-            });
+            let why = "this registry lists no repositories but those of a project: name `HOST/PROJECT/`";
+            return Ok(unnamed(&self.host, why));
         }
         let mut names = Vec::new();
         let mut todo = vec![(root.to_owned(), 0)];
@@ -95,13 +105,8 @@ impl Driver for Google {
                 let Ok(digest) = Digest::parse(&digest) else {
                     continue;
                 };
-                match manifest.tag.unwrap_or_default() {
-                    names if names.is_empty() => pages.untagged.push(digest),
-                    names => pages.tags.extend(names.into_iter().map(|name| Tagged {
-                        name,
-                        digest: Some(digest.clone()),
-                    })),
-                }
+                let pushed = manifest.pushed();
+                pages.manifest(digest, manifest.tag.unwrap_or_default(), pushed);
             }
         });
         Ok(pages.contents(&self.host, repository, asked))

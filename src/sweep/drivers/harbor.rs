@@ -3,14 +3,14 @@
 
 use serde::Deserialize;
 
-use super::{Contents, Driver, Pages, Tagged, listing, read};
+use super::{Contents, Driver, Pages, Tagged, listing, read, seconds};
 use crate::oci::Digest;
 use crate::source::SourceError;
-use crate::source::registry::{Listing, NativeLists, RegistryOptions};
+use crate::source::registry::{Listing, NativeLists, RegistryOptions, Shown};
 
 /// Harbor at `host[:port]`.
-pub(in crate::sweep) struct Harbor {
-    pub(in crate::sweep) host: String,
+pub(super) struct Harbor {
+    pub(super) host: String,
 }
 
 #[derive(Deserialize)]
@@ -22,6 +22,7 @@ struct Repository {
 #[derive(Deserialize)]
 struct Artifact {
     digest: Option<Digest>,
+    push_time: Option<String>,
     tags: Option<Vec<Tag>>,
 }
 
@@ -29,6 +30,7 @@ struct Artifact {
 struct Tag {
     #[serde(default)]
     name: String,
+    push_time: Option<String>,
 }
 
 impl Driver for Harbor {
@@ -36,8 +38,12 @@ impl Driver for Harbor {
         "harbor"
     }
 
+    fn host(&self) -> &str {
+        &self.host
+    }
+
     fn repositories(&self, prefix: &str, options: &RegistryOptions) -> Result<Listing, SourceError> {
-        let lists = NativeLists::open(&self.host, "", options)?;
+        let lists = NativeLists::open(&self.host, "", Shown::Password, options)?;
         // All that the login may see, or those of one project.
         let path = match prefix.split_once('/') {
             Some((project, _)) => format!("/api/v2.0/projects/{project}/repositories?page_size=100"),
@@ -53,7 +59,7 @@ impl Driver for Harbor {
     }
 
     fn contents(&self, repository: &str, options: &RegistryOptions) -> Result<Contents, SourceError> {
-        let lists = NativeLists::open(&self.host, repository, options)?;
+        let lists = NativeLists::open(&self.host, repository, Shown::Password, options)?;
         let (project, rest) = repository.split_once('/').unwrap_or((repository, ""));
         // A slash in the name is encoded twice: once for the path, once for the proxy before it.
         let rest = rest.replace('/', "%252F");
@@ -63,16 +69,15 @@ impl Driver for Harbor {
         let read = lists.pages(&path, |bytes| {
             let page: Vec<Artifact> = read("the list of artifacts", bytes)?;
             for artifact in page {
+                let pushed = seconds(artifact.push_time.as_deref());
                 let tags = artifact.tags.unwrap_or_default();
-                match (artifact.digest, tags.is_empty()) {
-                    (Some(digest), true) => pages.untagged.push(digest),
-                    (digest, false) => {
-                        pages.tags.extend(tags.into_iter().map(|tag| Tagged {
-                            name: tag.name,
-                            digest: digest.clone(),
-                        }));
-                    }
-                    (None, true) => {}
+                match artifact.digest {
+                    Some(digest) if tags.is_empty() => pages.manifest(digest, Vec::new(), pushed),
+                    digest => pages.tags.extend(tags.into_iter().map(|tag| Tagged {
+                        name: tag.name,
+                        digest: digest.clone(),
+                        pushed: seconds(tag.push_time.as_deref()).or(pushed),
+                    })),
                 }
             }
             Ok(())

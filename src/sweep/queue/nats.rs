@@ -569,8 +569,7 @@ impl Nats {
             let paused = told(&key).and_then(|paused| serde_json::from_slice(&paused).ok());
             if let Some(Pause { hosts: paused }) = paused {
                 for (of_registry, (until, time)) in paused {
-                    // A clock that is wrong makes a pause no longer than it was asked for.
-                    let left = Duration::from_millis(until.saturating_sub(milliseconds()).min(time));
+                    let left = left_of(until, time, milliseconds());
                     if !left.is_zero() && self.is_news(name, &of_registry, left) {
                         host.session.hold_back(&of_registry, left);
                     }
@@ -953,8 +952,39 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How long a pause goes on that ends at `until` by the clock of who asked for it and was asked for `time`, where this
+/// machine's clock says `now`. A clock that is wrong makes it shorter, and never longer than it was asked for.
+fn left_of(until: u64, time: u64, now: u64) -> Duration {
+    Duration::from_millis(until.saturating_sub(now).min(time))
+}
+
 /// Milliseconds since 1970.
 fn milliseconds() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_jumped_makes_a_pause_no_longer_than_was_asked_for() {
+        let hour = 3_600_000;
+        for (now, left) in [
+            (1_000_000, 4_000),
+            (1_003_000, 1_000),
+            (1_004_000, 0),
+            // Back by an hour, and on by one.
+            (1_000_000_u64.saturating_sub(hour), 4_000),
+            (1_000_000 + hour, 0),
+        ] {
+            assert_eq!(
+                left_of(1_004_000, 4_000, now),
+                Duration::from_millis(left),
+                "{now}"
+            );
+        }
+        assert_eq!(left_of(u64::MAX, 5, 0), Duration::from_millis(5));
+    }
 }

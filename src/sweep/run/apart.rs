@@ -44,8 +44,8 @@ impl Sweep {
     pub fn plan(&self, state: State, tell: &dyn Tell) -> Result<(Summary, Vec<Job>), SweepError> {
         let (run, resumed) = self.start(state, tell)?;
         run.lists()?;
-        run.manifests()?;
-        let layers = run.journal().unread_layers()?;
+        run.documents()?;
+        let layers = run.unread_layers()?;
         let mut jobs = Vec::new();
         let mut bytes = 0;
         for layer in &layers {

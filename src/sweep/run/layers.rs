@@ -36,7 +36,7 @@ struct Out {
 impl Run<'_> {
     /// Reads the layers that were not read with these rules.
     pub(super) fn layers(&self) -> Result<(), SweepError> {
-        let layers = self.journal().unread_layers()?;
+        let layers = self.unread_layers()?;
         if layers.is_empty() || self.is_over() {
             return Ok(());
         }
