@@ -198,7 +198,7 @@ const EXAMPLE_FIELDS: &[&str] = &["text", "path", "expect"];
 const COUNTER_FIELDS: &[&str] = &["text", "path", "strict"];
 
 /// Parses an expression as all rules mean it: over bytes, without Unicode classes.
-pub(super) fn parse_regex(source: &str) -> Result<Hir, String> {
+pub(crate) fn parse_regex(source: &str) -> Result<Hir, String> {
     regex_syntax::ParserBuilder::new()
         .utf8(false)
         .unicode(false)
