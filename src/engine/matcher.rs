@@ -105,6 +105,8 @@ struct Keys {
 struct Search {
     /// Its place in [`Scratch::caches`].
     number: usize,
+    /// Whether it may be walked. Names of keys are not: of what may stand before their last word there is no end.
+    is_walked: bool,
     compiled: OnceLock<Compiled>,
 }
 
@@ -169,10 +171,11 @@ impl Matcher {
     /// Compiles `rules`.
     pub fn new(rules: Arc<RuleSet>) -> Self {
         let mut numbers = 0;
-        let mut search = || {
+        let mut search = |is_walked| {
             numbers += 1;
             Search {
                 number: numbers - 1,
+                is_walked,
                 compiled: OnceLock::new(),
             }
         };
@@ -202,15 +205,15 @@ impl Matcher {
             filters.push(rule.filter.as_deref().map(Filter::new));
             searches.push(RuleSearch {
                 paths: OnceLock::new(),
-                anchor: search(),
-                parts: rule.parts.iter().map(|_| search()).collect(),
+                anchor: search(true),
+                parts: rule.parts.iter().map(|_| search(true)).collect(),
                 alone: rule
                     .parts
                     .iter()
-                    .map(|part| part.alone.as_ref().map(|_| search()))
+                    .map(|part| part.alone.as_ref().map(|_| search(true)))
                     .collect(),
-                name: rule.anchor.key.as_ref().map(|_| search()),
-                value: rule.anchor.key.as_ref().map(|_| search()),
+                name: rule.anchor.key.as_ref().map(|_| search(false)),
+                value: rule.anchor.key.as_ref().map(|_| search(true)),
             });
         }
         let keys = Keys::of(&rules);
@@ -1102,7 +1105,7 @@ impl Search {
     fn compiled_from(&self, source: &str) -> &Compiled {
         self.compiled.get_or_init(|| {
             let hir = rules::parse_regex(source).expect("the loader parsed it, or the tests did");
-            let shape = Shape::of(&hir);
+            let shape = self.is_walked.then(|| Shape::of(&hir)).flatten();
             Compiled {
                 source: source.into(),
                 has_secret: shape::has_secret(&hir),

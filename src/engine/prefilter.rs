@@ -252,15 +252,7 @@ impl Grams {
                 any |= self.difference(self.hash(gram)).wrapping_sub(1);
             }
             if any >> 31 != 0 {
-                let mut hits = 0_u32;
-                for (at, gram) in block.windows(4).enumerate() {
-                    let gram = gram.try_into().expect("windows have the length asked for");
-                    hits |= u32::from(self.difference(self.hash(gram)) == 0) << at;
-                }
-                while hits != 0 {
-                    self.look(haystack, begin + hits.trailing_zeros() as usize, add);
-                    hits &= hits - 1;
-                }
+                self.look_at(haystack, block, begin, add);
             }
             begin += BLOCK;
         }
@@ -278,6 +270,27 @@ impl Grams {
     #[inline(always)]
     fn difference(&self, hash: u32) -> u32 {
         u32::from(self.fingerprints[slot(hash)] ^ hash as u16)
+    }
+
+    /// Looks at the grams of a block that are some of ours.
+    #[cold]
+    #[inline(never)]
+    fn look_at(
+        &self,
+        haystack: &[u8],
+        block: &[u8; BLOCK + 3],
+        begin: usize,
+        add: &mut impl FnMut(usize, u32),
+    ) {
+        let mut hits = 0_u32;
+        for (at, gram) in block.windows(4).enumerate() {
+            let gram = gram.try_into().expect("windows have the length asked for");
+            hits |= u32::from(self.difference(self.hash(gram)) == 0) << at;
+        }
+        while hits != 0 {
+            self.look(haystack, begin + hits.trailing_zeros() as usize, add);
+            hits &= hits - 1;
+        }
     }
 
     /// Compares the literals that the gram at `at` leads to, if it does.
