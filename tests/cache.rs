@@ -27,7 +27,8 @@ fn planted() -> (Image, Vec<String>) {
             file("srv/key", format!("aws_secret_access_key = {key}\n")),
         ])
         .env(&format!("TOKEN={token}"));
-    (image, vec![id, key, token, password])
+    // The id of the pair is no secret, and reports show it.
+    (image, vec![key, token, password])
 }
 
 fn scanned(layout: &Path, options: &[&str]) -> (Option<i32>, String, String) {
