@@ -61,7 +61,7 @@ impl Shape {
         add(hir, &mut items, REPETITIONS)?;
         settle(&mut items);
         let (first, may_be_empty) = first(&items);
-        (!may_be_empty).then(|| Self { items, first })
+        (!may_be_empty).then_some(Self { items, first })
     }
 
     /// The first match in `span` of `bytes` that begins at `latest` at the latest; at the begin of the span where that is

@@ -133,7 +133,8 @@ impl Scan {
     }
 
     /// Takes the records of layers from here where they are there, and puts others there: those of blobs that a source
-    /// gives by their digests. Secrets are sealed, as for [`Scan::sealer`].
+    /// gives by their digests. Secrets are sealed, as for [`Scan::sealer`]: short ones are then hidden in quotes of other
+    /// findings only where they stand as words ([`crate::text::conceal`]).
     pub fn cache(mut self, cache: Cache) -> Self {
         self.sealer = Some(cache.sealer().clone());
         self.cache = Some(cache);
