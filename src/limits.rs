@@ -57,7 +57,8 @@ pub struct Limits {
     /// it stands in another one. 64 MiB: nearly all jars and wheels; larger ones, if they cannot be read from
     /// front to back, are opaque ([`LimitHit::RandomAccess`]).
     pub archive_bytes: u64,
-    /// Bytes of archives that wait to be opened or are being opened, over all layers of a scan. Only readers wait.
+    /// Bytes of archives that wait to be opened or are being opened, over all layers of a scan. Only readers wait. 32 MiB: a
+    /// larger one is held when it is the only one.
     pub archives_in_flight_bytes: u64,
     /// Steps into nested content: a member and a decompressed stream are one each. 8: a package in an image in an
     /// archive takes six; deeper content is searched as it stands ([`LimitHit::ArchiveDepth`]).
@@ -131,6 +132,9 @@ pub struct Limits {
     pub engine_export_timeout: Duration,
     /// Bytes of decompressed data in flight between readers and the matcher, over all layers of a scan.
     pub in_flight_bytes: u64,
+    /// Bytes of a folder of records of layers (`--cache`). 1 GiB: a record has some 20 bytes for each file of its layer.
+    /// Beyond it the records go that were not used for the longest time.
+    pub cache_bytes: u64,
 }
 
 impl Default for Limits {
@@ -153,7 +157,7 @@ impl Default for Limits {
             zstd_window_log: 27,
             gzip_field_bytes: 64 * KIB as usize,
             archive_bytes: 64 * MIB,
-            archives_in_flight_bytes: 64 * MIB,
+            archives_in_flight_bytes: 32 * MIB,
             archive_depth: 8,
             archive_members: 1_000_000,
             archive_expanded_bytes: 8 * GIB,
@@ -183,6 +187,7 @@ impl Default for Limits {
             engine_answer_timeout: Duration::from_secs(2),
             engine_export_timeout: Duration::from_secs(600),
             in_flight_bytes: 12 * MIB,
+            cache_bytes: GIB,
         }
     }
 }
@@ -319,6 +324,7 @@ impl Limits {
                 Bytes(&mut self.archives_in_flight_bytes),
             ),
             ("attestation-bytes", Bytes(&mut self.attestation_bytes)),
+            ("cache-bytes", Bytes(&mut self.cache_bytes)),
             ("compared-file-bytes", Bytes(&mut self.compared_file_bytes)),
             ("config-bytes", Bytes(&mut self.config_bytes)),
             ("connect-timeout", Time(&mut self.connect_timeout)),

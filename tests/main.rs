@@ -5,6 +5,8 @@
 mod bad_input;
 /// What it does from its options to its reports.
 mod behaviour;
+/// Layers that an earlier scan read.
+mod cache;
 /// What a package brought is quieter than what was put there.
 mod classes;
 /// Commands that scan nothing: completions, manual pages, logins, what a machine has.

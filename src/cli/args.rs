@@ -238,6 +238,17 @@ pub(super) struct ScanArgs {
     /// Match with this many threads [default: one per core]. Reading and hashing have threads of their own.
     #[arg(long, short, value_name = "N", value_parser = jobs, help_heading = "Run")]
     pub(super) jobs: Option<usize>,
+    /// Keep what is found in layers in this folder, without the secrets, and read only layers that are not there yet.
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with = "show_secrets",
+        help_heading = "Run"
+    )]
+    pub(super) cache: Option<PathBuf>,
+    /// Empty the folder of `--cache` first.
+    #[arg(long, requires = "cache", help_heading = "Run")]
+    pub(super) clear_cache: bool,
 }
 
 const GATE_HELP: &str = "\

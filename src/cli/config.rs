@@ -47,6 +47,7 @@ struct ScanTable {
     certs_dir: Option<PathBuf>,
     limit: Vec<Spanned<String>>,
     jobs: Option<usize>,
+    cache: Option<PathBuf>,
 }
 
 /// Fills what the command line left open from the file it names.
@@ -138,6 +139,8 @@ pub(super) fn apply(args: &mut ScanArgs) -> anyhow::Result<()> {
     args.slow_rules |= table.slow_rules;
     args.strict |= table.strict;
     args.jobs = args.jobs.or(table.jobs);
+    let cache = table.cache.map(|path| folder.join(path));
+    args.cache = args.cache.take().or(cache.filter(|_| !args.show_secrets));
     Ok(())
 }
 

@@ -201,6 +201,7 @@ fn limits(limits: &Limits) -> Vec<Row> {
         token_bytes,
         error_bytes,
         in_flight_bytes,
+        cache_bytes,
     } = *limits;
     let size = |label, bytes: u64| row(label, text::bytes(bytes));
     let time = |label, time: Duration| row(label, format!("{} s", time.as_secs_f32()));
@@ -257,6 +258,7 @@ fn limits(limits: &Limits) -> Vec<Row> {
         size("the answer to a failed request", error_bytes),
         size("decompressed data in memory", in_flight_bytes),
         size("archives in memory", archives_in_flight_bytes),
+        size("a folder of records of layers", cache_bytes),
     ]
 }
 

@@ -16,6 +16,7 @@ use super::interrupt::Interrupt;
 use super::login;
 use super::messages::{Messages, colored};
 use super::progress::Bars;
+use super::sweep;
 use super::upload::Uploader;
 use crate::dockerfile;
 use crate::finding::{Fingerprinter, Report, Reveal};
@@ -26,7 +27,7 @@ use crate::report::sarif::{self, Standing};
 use crate::report::sink::Sink as _;
 use crate::report::{self, Format, Output, Settings};
 use crate::rules::{LoadError, Rule, RuleId, RuleSet};
-use crate::scan::{Scan, Target};
+use crate::scan::{Cache, Scan, Target};
 use crate::source::registry::RegistryOptions;
 use crate::source::{self, OpenOptions, Opened, SourceError};
 
@@ -102,6 +103,10 @@ pub(super) fn execute(
     let limits = Limits::with(&args.limit);
     let options = open_options(&args, gating.other_images(), &limits, &interrupt)?;
     interrupt.watch(args.timeout)?;
+    let cache = match &args.cache {
+        Some(folder) => Some(cache(folder, args.clear_cache, &rules, &limits, &fingerprinter)?),
+        None => None,
+    };
     let mut scan = Scan::new(Arc::clone(&rules))
         .limits(limits)
         .platforms(if args.platform.is_empty() {
@@ -114,6 +119,9 @@ pub(super) fn execute(
         .cancelled(Arc::clone(&interrupt.cancelled));
     if let Some(jobs) = args.jobs {
         scan = scan.jobs(jobs);
+    }
+    if let Some(cache) = cache {
+        scan = scan.cache(cache);
     }
     let bars = (!output.quiet && std::io::stderr().is_terminal()).then(|| Arc::new(Bars::new()));
     if let Some(bars) = &bars {
@@ -135,6 +143,9 @@ pub(super) fn execute(
         .into_iter();
     if let Some(bars) = &bars {
         bars.finish();
+    }
+    if let Some(error) = scan.cache_trouble() {
+        messages.warning(format!("not everything was kept in the cache: {error}"));
     }
     let mut report = reports.next().expect("a report for each group");
     let located = dockerfile::locate(&mut report, &known);
@@ -198,6 +209,25 @@ pub(super) fn execute(
         exit(&verdict, &interrupt)
     };
     Ok(Executed { report, exit })
+}
+
+/// The cache in a folder, with the key that its records are sealed with beside them.
+fn cache(
+    folder: &Path,
+    clears: bool,
+    rules: &RuleSet,
+    limits: &Limits,
+    fingerprinter: &Fingerprinter,
+) -> anyhow::Result<Cache> {
+    let open = || -> anyhow::Result<Cache> {
+        Cache::make(folder)?;
+        let key = sweep::key_in(folder)?;
+        if clears {
+            Cache::clear(folder)?;
+        }
+        Ok(Cache::new(folder, rules, limits, fingerprinter.sealer(&key)))
+    };
+    open().with_context(|| format!("cannot use the cache `{}`", folder.display()))
 }
 
 /// Opens a target, and says which sources were passed over for it.

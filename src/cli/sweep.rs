@@ -289,6 +289,25 @@ pub(super) fn key(
     long_enough(&key)
 }
 
+/// The key in a folder; one is made where there is none.
+pub(super) fn key_in(folder: &Path) -> anyhow::Result<Vec<u8>> {
+    let path = folder.join("key");
+    match std::fs::read(&path) {
+        Ok(key) => long_enough(&key),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let key = made_key()?;
+            match write_key(&path, &key) {
+                // Another scan was faster.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    long_enough(&std::fs::read(&path)?)
+                }
+                written => written.map(|()| key).map_err(Into::into),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The key of a sweep that is elsewhere.
 pub(super) fn key_from_elsewhere(file: Option<&Path>) -> anyhow::Result<Vec<u8>> {
     let key = given_key(file)?.ok_or_else(|| {

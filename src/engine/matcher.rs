@@ -20,6 +20,7 @@ use super::assignment::{self, Assignment};
 use super::checks::{self, Verdict};
 use super::filter::Filter;
 use super::prefilter::{Hit, Prefilter};
+use super::shape::{self, Shape};
 use super::{Candidate, Companion, File, Place, Regions, Window, context, entropy, extract, pattern};
 use crate::rules::{
     self, Boundary, Check, Confidence, Evidence, Literal, Part, Pattern, Rule, RuleSet, SecretKind,
@@ -104,13 +105,50 @@ struct Keys {
 struct Search {
     /// Its place in [`Scratch::caches`].
     number: usize,
+    /// Whether it may be walked. Names of keys are not: of what may stand before their last word there is no end.
+    is_walked: bool,
     compiled: OnceLock<Compiled>,
 }
 
 struct Compiled {
+    source: Box<str>,
+    has_secret: bool,
+    /// Walks the expression, where that can be done.
+    shape: Option<Shape>,
+    /// Where not, or where it takes too long.
+    automaton: OnceLock<Automaton>,
+}
+
+struct Automaton {
     regex: Regex,
     /// The group that is the secret, where it is not the whole match.
     secret: Option<usize>,
+}
+
+/// Where an expression is looked for.
+#[derive(Clone, Debug)]
+struct Reach {
+    span: Range<usize>,
+    /// Where a match may begin at the latest. One that begins behind it may be found too.
+    latest: usize,
+}
+
+impl Reach {
+    /// A match that begins with the span.
+    fn anchored(span: Range<usize>) -> Self {
+        let latest = span.start;
+        Self { span, latest }
+    }
+
+    /// A match anywhere in the span.
+    fn within(span: Range<usize>) -> Self {
+        let latest = span.end;
+        Self { span, latest }
+    }
+
+    fn is_anchored(&self) -> bool {
+        self.latest == self.span.start
+    }
 }
 
 /// A match of a pattern, in offsets of the region's bytes.
@@ -133,10 +171,11 @@ impl Matcher {
     /// Compiles `rules`.
     pub fn new(rules: Arc<RuleSet>) -> Self {
         let mut numbers = 0;
-        let mut search = || {
+        let mut search = |is_walked| {
             numbers += 1;
             Search {
                 number: numbers - 1,
+                is_walked,
                 compiled: OnceLock::new(),
             }
         };
@@ -166,15 +205,15 @@ impl Matcher {
             filters.push(rule.filter.as_deref().map(Filter::new));
             searches.push(RuleSearch {
                 paths: OnceLock::new(),
-                anchor: search(),
-                parts: rule.parts.iter().map(|_| search()).collect(),
+                anchor: search(true),
+                parts: rule.parts.iter().map(|_| search(true)).collect(),
                 alone: rule
                     .parts
                     .iter()
-                    .map(|part| part.alone.as_ref().map(|_| search()))
+                    .map(|part| part.alone.as_ref().map(|_| search(true)))
                     .collect(),
-                name: rule.anchor.key.as_ref().map(|_| search()),
-                value: rule.anchor.key.as_ref().map(|_| search()),
+                name: rule.anchor.key.as_ref().map(|_| search(false)),
+                value: rule.anchor.key.as_ref().map(|_| search(true)),
             });
         }
         let keys = Keys::of(&rules);
@@ -312,7 +351,7 @@ impl Matcher {
             return false;
         };
         let compiled = search.compiled_from(&name.names);
-        let found = search.next(compiled, key, 0..key.len(), Anchored::No, &mut scratch.caches);
+        let found = search.next(compiled, key, Reach::within(0..key.len()), &mut scratch.caches);
         found.is_some()
     }
 
@@ -677,16 +716,20 @@ impl Attempt<'_, '_> {
                 let begin = literal.start.saturating_sub(lead as usize);
                 let end = literal.start.saturating_add(max_bytes as usize);
                 if lead == 0 {
-                    let touched = compiled.secret.is_none()
+                    let touched = !compiled.has_secret
                         && !context::is_bounded_before(part.boundary, self.region.bytes, begin);
                     if touched {
                         return;
                     }
                 }
-                let anchored = if lead == 0 { Anchored::Yes } else { Anchored::No };
                 let mut from = begin;
                 while from <= literal.start {
-                    let Some(found) = self.next(search, compiled, from..end, anchored) else {
+                    // Where nothing stands before the literal, the two are one place.
+                    let reach = Reach {
+                        span: from..end,
+                        latest: literal.start,
+                    };
+                    let Some(found) = self.next(search, compiled, reach) else {
                         break;
                     };
                     // It holds this literal, or another hit will lead to it.
@@ -712,9 +755,17 @@ impl Attempt<'_, '_> {
                 let begin = literal.start.saturating_sub(after + max_bytes as usize);
                 let end = literal.end.saturating_add(before + max_bytes as usize);
                 let mut from = begin;
-                while let Some(found) = self.next(search, compiled, from..end, Anchored::No) {
+                let latest = literal.end.saturating_add(before);
+                while from <= latest {
+                    let reach = Reach {
+                        span: from..end,
+                        latest,
+                    };
+                    let Some(found) = self.next(search, compiled, reach) else {
+                        break;
+                    };
                     from = found.whole.end;
-                    if found.whole.start > literal.end.saturating_add(before) {
+                    if found.whole.start > latest {
                         break;
                     }
                     if from.saturating_add(after) >= literal.start {
@@ -735,13 +786,13 @@ impl Attempt<'_, '_> {
         };
         let compiled = search.compiled(&key.value);
         let first = self
-            .next(search, compiled, assignment.first.clone(), Anchored::Yes)
+            .next(search, compiled, Reach::anchored(assignment.first.clone()))
             .filter(|found| found.whole.end == assignment.first.end);
         // What has no boundary ends with the value.
         let is_whole =
             |found: &Found| rule.anchor.boundary != Boundary::None || found.whole.end == assignment.value.end;
         let found = first.or_else(|| {
-            self.next(search, compiled, assignment.value.clone(), Anchored::Yes)
+            self.next(search, compiled, Reach::anchored(assignment.value.clone()))
                 .filter(is_whole)
         });
         if let Some(mut found) = found {
@@ -761,7 +812,7 @@ impl Attempt<'_, '_> {
         let search = &searches.anchor;
         let compiled = search.compiled(&rule.anchor.pattern);
         let mut from = 0;
-        while let Some(found) = self.next(search, compiled, from..self.region.bytes.len(), Anchored::No) {
+        while let Some(found) = self.next(search, compiled, Reach::within(from..self.region.bytes.len())) {
             from = found.whole.end;
             self.judge(rule, &rule.anchor, &found, Sought::Text);
         }
@@ -795,7 +846,7 @@ impl Attempt<'_, '_> {
             let search = &matcher.searches[target.rule].anchor;
             let compiled = search.compiled(&rule.anchor.pattern);
             let begin = at.saturating_sub(lead as usize).max(secret.start);
-            let found = self.next(search, compiled, begin..secret.end, Anchored::No);
+            let found = self.next(search, compiled, Reach::within(begin..secret.end));
             let is_all = |found: &Found| found.secret == *secret;
             if found.is_some_and(|found| {
                 is_all(&found) && verify(&rule.anchor, region, &found, Sought::Text).is_none()
@@ -817,7 +868,7 @@ impl Attempt<'_, '_> {
         let compiled = search.compiled(&rule.anchor.pattern);
         let end = own.end.saturating_add(max_bytes as usize);
         let mut from = own.start;
-        while let Some(found) = self.next(search, compiled, from..end, Anchored::No) {
+        while let Some(found) = self.next(search, compiled, Reach::within(from..end)) {
             if found.whole.start >= own.end {
                 break;
             }
@@ -826,20 +877,8 @@ impl Attempt<'_, '_> {
         }
     }
 
-    fn next(
-        &mut self,
-        search: &Search,
-        compiled: &Compiled,
-        span: Range<usize>,
-        anchored: Anchored,
-    ) -> Option<Found> {
-        search.next(
-            compiled,
-            self.region.bytes,
-            span,
-            anchored,
-            &mut self.scratch.caches,
-        )
+    fn next(&mut self, search: &Search, compiled: &Compiled, reach: Reach) -> Option<Found> {
+        search.next(compiled, self.region.bytes, reach, &mut self.scratch.caches)
     }
 
     /// From cheap to dear: what a match must pass to become a candidate.
@@ -980,7 +1019,7 @@ impl Attempt<'_, '_> {
         }
         let compiled = search.compiled(&part.pattern);
         let mut from = span.start;
-        while let Some(found) = self.next(search, compiled, from..span.end, Anchored::No) {
+        while let Some(found) = self.next(search, compiled, Reach::within(from..span.end)) {
             from = found.whole.end;
             out.push(found);
         }
@@ -994,7 +1033,7 @@ impl Attempt<'_, '_> {
         let matcher = self.matcher;
         let search = &matcher.searches[self.target.rule].anchor;
         let compiled = search.compiled(&rule.anchor.pattern);
-        let anchor = self.next(search, compiled, found.secret.clone(), Anchored::No);
+        let anchor = self.next(search, compiled, Reach::within(found.secret.clone()));
         anchor.is_some_and(|anchor| {
             context::is_bounded(rule.anchor.boundary, self.region.bytes, &anchor.secret)
         })
@@ -1067,9 +1106,14 @@ impl Search {
 
     fn compiled_from(&self, source: &str) -> &Compiled {
         self.compiled.get_or_init(|| {
-            let regex = rules::compile(source).expect("the loader compiled it, or the tests did");
-            let secret = regex.group_info().to_index(PatternID::ZERO, "secret");
-            Compiled { regex, secret }
+            let hir = rules::parse_regex(source).expect("the loader parsed it, or the tests did");
+            let shape = self.is_walked.then(|| Shape::of(&hir)).flatten();
+            Compiled {
+                source: source.into(),
+                has_secret: shape::has_secret(&hir),
+                shape,
+                automaton: OnceLock::new(),
+            }
         })
     }
 
@@ -1077,32 +1121,51 @@ impl Search {
         &self,
         compiled: &Compiled,
         region: &[u8],
-        span: Range<usize>,
-        anchored: Anchored,
+        mut reach: Reach,
         caches: &mut Vec<Option<Box<Buffers>>>,
     ) -> Option<Found> {
-        let end = span.end.min(region.len());
-        if span.start >= end {
+        reach.span.end = reach.span.end.min(region.len());
+        if reach.span.start >= reach.span.end {
             return None;
         }
+        if let Some(shape) = &compiled.shape
+            && let Ok(found) = shape.find(region, reach.span.clone(), reach.latest)
+        {
+            return found;
+        }
+        self.ask(compiled.automaton(), region, &reach, caches)
+    }
+
+    fn ask(
+        &self,
+        automaton: &Automaton,
+        region: &[u8],
+        reach: &Reach,
+        caches: &mut Vec<Option<Box<Buffers>>>,
+    ) -> Option<Found> {
         if caches.len() <= self.number {
             caches.resize_with(self.number + 1, || None);
         }
         let buffers = caches[self.number].get_or_insert_with(|| {
             Box::new(Buffers {
-                cache: compiled.regex.create_cache(),
-                captures: compiled.regex.create_captures(),
+                cache: automaton.regex.create_cache(),
+                captures: automaton.regex.create_captures(),
             })
         });
-        let input = Input::new(region).span(span.start..end).anchored(anchored);
-        let Some(secret) = compiled.secret else {
-            let whole = compiled.regex.search_with(&mut buffers.cache, &input)?.range();
+        let anchored = if reach.is_anchored() {
+            Anchored::Yes
+        } else {
+            Anchored::No
+        };
+        let input = Input::new(region).span(reach.span.clone()).anchored(anchored);
+        let Some(secret) = automaton.secret else {
+            let whole = automaton.regex.search_with(&mut buffers.cache, &input)?.range();
             return Some(Found {
                 secret: whole.clone(),
                 whole,
             });
         };
-        compiled
+        automaton
             .regex
             .search_captures_with(&mut buffers.cache, &input, &mut buffers.captures);
         let whole = buffers.captures.get_match()?.range();
@@ -1111,6 +1174,16 @@ impl Search {
             .get_group(secret)
             .map_or_else(|| whole.clone(), |group| group.range());
         Some(Found { whole, secret })
+    }
+}
+
+impl Compiled {
+    fn automaton(&self) -> &Automaton {
+        self.automaton.get_or_init(|| {
+            let regex = rules::compile(&self.source).expect("the loader compiled it, or the tests did");
+            let secret = regex.group_info().to_index(PatternID::ZERO, "secret");
+            Automaton { regex, secret }
+        })
     }
 }
 

@@ -10,6 +10,7 @@ mod filter;
 mod matcher;
 mod pattern;
 mod prefilter;
+mod shape;
 #[cfg(test)]
 mod tests;
 

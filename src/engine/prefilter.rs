@@ -73,7 +73,7 @@ impl Prefilter {
                 });
             }
         };
-        self.grams.find(searched, &self.literals, &mut add);
+        self.grams.find(searched, &mut add);
         self.others.find(searched, &self.literals, &mut add);
         hits.sort_unstable();
     }
@@ -84,11 +84,16 @@ impl Literal {
         let Some(text) = haystack.get(at..).and_then(|rest| rest.get(..self.text.len())) else {
             return false;
         };
-        if self.ignore_case {
-            self.text.eq_ignore_ascii_case(text)
-        } else {
-            self.text == text
-        }
+        is_alike(&self.text, text, self.ignore_case)
+    }
+}
+
+/// Whether a text of a literal, in lower case where case is ignored, is this one.
+fn is_alike(literal: &[u8], text: &[u8], ignore_case: bool) -> bool {
+    if ignore_case {
+        literal.eq_ignore_ascii_case(text)
+    } else {
+        literal == text
     }
 }
 
@@ -112,9 +117,21 @@ struct Grams {
     fingerprints: Box<[u16; SLOTS]>,
     multiplier: u32,
     /// The place in `owners` of the literals that have a slot; only read behind a fingerprint that fits.
-    owned_by: Vec<u16>,
-    /// Literals that share a gram: which one, and how far the gram is from its begin.
-    owners: Vec<Vec<(u32, usize)>>,
+    owned_by: Vec<Range<u16>>,
+    /// The literals, those that share a gram side by side, and the text of all: what is compared thousands of times
+    /// a megabyte stays in the first-level cache.
+    owners: Vec<Owner>,
+    texts: Vec<u8>,
+}
+
+/// A literal that a gram leads to.
+struct Owner {
+    literal: u32,
+    /// How far the gram is from its begin.
+    offset: u8,
+    ignore_case: bool,
+    /// Its text.
+    text: Range<u16>,
 }
 
 impl Grams {
@@ -131,7 +148,7 @@ impl Grams {
         let mut best: Option<(Self, Vec<u32>)> = None;
         for n in 0..MULTIPLIERS {
             let multiplier = n.wrapping_mul(0x9E37_79B9).wrapping_add(0x85EB_CA6B) | 1;
-            let tried = Self::place_by(multiplier, &choices);
+            let tried = Self::place_by(multiplier, literals, &choices);
             let left = tried.1.len();
             if best.as_ref().is_none_or(|best| left < best.1.len()) {
                 best = Some(tried);
@@ -143,7 +160,11 @@ impl Grams {
         best.expect("at least one multiplier is tried")
     }
 
-    fn place_by(multiplier: u32, choices: &[(u32, Vec<(usize, u32)>)]) -> (Self, Vec<u32>) {
+    fn place_by(
+        multiplier: u32,
+        literals: &[Literal],
+        choices: &[(u32, Vec<(usize, u32)>)],
+    ) -> (Self, Vec<u32>) {
         // By slot: the hash of the gram that has it, and its owners' place.
         let mut taken: Vec<Option<(u32, u16)>> = vec![None; SLOTS];
         let mut owners: Vec<Vec<(u32, usize)>> = Vec::new();
@@ -173,12 +194,32 @@ impl Grams {
                 *entry = !*entry;
             }
         }
-        let mut owned_by = vec![0; SLOTS];
+        let mut owned_by = vec![0..0; SLOTS];
+        let (mut flat, mut texts) = (Vec::new(), Vec::new());
         for (slot, taken) in taken.iter().enumerate() {
-            if let Some((hash, owner)) = *taken {
-                fingerprints[slot] = hash as u16;
-                owned_by[slot] = owner;
+            let Some((hash, owner)) = *taken else { continue };
+            let owners = &owners[usize::from(owner)];
+            // A user's rules may have more text than is told apart; then the other search is as good.
+            let bytes: usize = owners.iter().map(|(n, _)| literals[*n as usize].text.len()).sum();
+            let most = usize::from(u16::MAX);
+            if texts.len() + bytes > most || flat.len() + owners.len() > most {
+                left.extend(owners.iter().map(|(n, _)| *n));
+                continue;
             }
+            fingerprints[slot] = hash as u16;
+            let begin = flat.len() as u16;
+            for &(literal, offset) in owners {
+                let Literal { text, ignore_case } = &literals[literal as usize];
+                let start = texts.len() as u16;
+                texts.extend_from_slice(text);
+                flat.push(Owner {
+                    literal,
+                    offset: u8::try_from(offset).expect("a literal has 128 bytes at most"),
+                    ignore_case: *ignore_case,
+                    text: start..texts.len() as u16,
+                });
+            }
+            owned_by[slot] = begin..flat.len() as u16;
         }
         let fingerprints = fingerprints
             .into_boxed_slice()
@@ -189,13 +230,14 @@ impl Grams {
                 fingerprints,
                 multiplier,
                 owned_by,
-                owners,
+                owners: flat,
+                texts,
             },
             left,
         )
     }
 
-    fn find(&self, haystack: &[u8], literals: &[Literal], add: &mut impl FnMut(usize, u32)) {
+    fn find(&self, haystack: &[u8], add: &mut impl FnMut(usize, u32)) {
         if self.owners.is_empty() {
             return;
         }
@@ -210,11 +252,13 @@ impl Grams {
                 any |= self.difference(self.hash(gram)).wrapping_sub(1);
             }
             if any >> 31 != 0 {
-                self.look(haystack, begin..begin + BLOCK, literals, add);
+                self.look_at(haystack, block, begin, add);
             }
             begin += BLOCK;
         }
-        self.look(haystack, begin..haystack.len(), literals, add);
+        for at in begin..haystack.len() {
+            self.look(haystack, at, add);
+        }
     }
 
     #[inline(always)]
@@ -228,31 +272,44 @@ impl Grams {
         u32::from(self.fingerprints[slot(hash)] ^ hash as u16)
     }
 
+    /// Looks at the grams of a block that are some of ours.
     #[cold]
     #[inline(never)]
-    fn look(
+    fn look_at(
         &self,
         haystack: &[u8],
-        places: Range<usize>,
-        literals: &[Literal],
+        block: &[u8; BLOCK + 3],
+        begin: usize,
         add: &mut impl FnMut(usize, u32),
     ) {
-        for at in places {
-            let Some(&bytes) = haystack.get(at..).and_then(|rest| rest.first_chunk::<4>()) else {
-                break;
-            };
-            let hash = self.hash(bytes);
-            if self.difference(hash) != 0 {
-                continue;
-            }
-            // A gram that only looks like one leads to literals that do not begin there.
-            for &(n, offset) in &self.owners[usize::from(self.owned_by[slot(hash)])] {
-                let Some(begin) = at.checked_sub(offset) else {
-                    continue;
-                };
-                if literals[n as usize].begins(haystack, begin) {
-                    add(begin, n);
-                }
+        let mut hits = 0_u32;
+        for (at, gram) in block.windows(4).enumerate() {
+            let gram = gram.try_into().expect("windows have the length asked for");
+            hits |= u32::from(self.difference(self.hash(gram)) == 0) << at;
+        }
+        while hits != 0 {
+            self.look(haystack, begin + hits.trailing_zeros() as usize, add);
+            hits &= hits - 1;
+        }
+    }
+
+    /// Compares the literals that the gram at `at` leads to, if it does.
+    fn look(&self, haystack: &[u8], at: usize, add: &mut impl FnMut(usize, u32)) {
+        let Some(&gram) = haystack.get(at..).and_then(|rest| rest.first_chunk::<4>()) else {
+            return;
+        };
+        let hash = self.hash(gram);
+        if self.difference(hash) != 0 {
+            return;
+        }
+        let owned = &self.owned_by[slot(hash)];
+        // A gram that only looks like one leads to literals that do not begin there.
+        for owner in &self.owners[usize::from(owned.start)..usize::from(owned.end)] {
+            let text = &self.texts[usize::from(owner.text.start)..usize::from(owner.text.end)];
+            let begin = at.checked_sub(usize::from(owner.offset));
+            let found = begin.and_then(|begin| haystack.get(begin..begin + text.len()));
+            if found.is_some_and(|found| is_alike(text, found, owner.ignore_case)) {
+                add(at - usize::from(owner.offset), owner.literal);
             }
         }
     }

@@ -6,21 +6,22 @@
 mod bounds;
 mod gitleaks;
 mod key;
+mod tree;
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::ops::Range;
 use std::str::FromStr;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 use sha2::{Digest as _, Sha256};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::rule::{Context, Example, Extractor, Literal, MAX_MATCH, Part, Pattern, REACH, Rule, RuleSet};
 use super::{Confidence, Evidence, RuleId, Severity, builtin, example, lead};
 use bounds::Bounds;
 use key::Key;
+use tree::{Fields, Value};
 
 /// Everything wrong with a set of rules.
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +52,14 @@ impl RuleSet {
     pub fn load(files: &[(String, String)]) -> Result<Self, LoadError> {
         let mut problems = Vec::new();
         let builtin = Batch::read(
-            builtin::FILES.iter().map(|&(file, text)| (file, text)),
+            builtin::FILES
+                .iter()
+                .map(|&(file, text, tree)| Source::parsed(file, text, tree)),
             Origin::BuiltIn,
             &mut problems,
         );
         let user = Batch::read(
-            files.iter().map(|(file, text)| (file.as_str(), text.as_str())),
+            files.iter().map(|(file, text)| Source::new(file, text)),
             Origin::User,
             &mut problems,
         );
@@ -84,7 +87,7 @@ impl RuleSet {
     /// The rules of `files` without the built-in ones, as for [`RuleSet::load`].
     pub fn load_only(files: &[(String, String)]) -> Result<Self, LoadError> {
         let mut problems = Vec::new();
-        let files = files.iter().map(|(file, text)| (file.as_str(), text.as_str()));
+        let files = files.iter().map(|(file, text)| Source::new(file, text));
         let mut batch = Batch::read(files, Origin::User, &mut problems);
         let overrides = std::mem::take(&mut batch.overrides);
         let builtin = (!overrides.is_empty()).then(Self::builtin);
@@ -195,7 +198,7 @@ const EXAMPLE_FIELDS: &[&str] = &["text", "path", "expect"];
 const COUNTER_FIELDS: &[&str] = &["text", "path", "strict"];
 
 /// Parses an expression as all rules mean it: over bytes, without Unicode classes.
-pub(super) fn parse_regex(source: &str) -> Result<Hir, String> {
+pub(crate) fn parse_regex(source: &str) -> Result<Hir, String> {
     regex_syntax::ParserBuilder::new()
         .utf8(false)
         .unicode(false)
@@ -271,25 +274,24 @@ struct Batch {
 
 impl Batch {
     fn read<'a>(
-        files: impl Iterator<Item = (&'a str, &'a str)>,
+        files: impl Iterator<Item = Source<'a>>,
         origin: Origin,
         problems: &mut Vec<Problem>,
     ) -> Self {
         let mut rules: Vec<Rule> = Vec::new();
         let mut notes: Vec<Problem> = Vec::new();
         let mut overrides = Vec::new();
-        let mut places: HashMap<String, String> = HashMap::new();
+        let mut places: HashMap<String, (&str, usize)> = HashMap::new();
         for (mut reader, found) in read(&files.collect::<Vec<_>>(), origin) {
             for (rule, at) in found {
-                let place = format!("{}:{}", reader.file, reader.line(at));
                 for id in std::iter::once(&rule.id).chain(&rule.formerly) {
                     match places.get(&id.0) {
-                        Some(first) => {
-                            let hint = format!("it is taken at {first}");
+                        Some((file, line)) => {
+                            let hint = format!("it is taken at {file}:{line}");
                             reader.say(at, format!("the id `{id}` is used twice"), Some(hint));
                         }
                         None => {
-                            places.insert(id.0.clone(), place.clone());
+                            places.insert(id.0.clone(), (reader.file, reader.line(at)));
                         }
                     }
                 }
@@ -317,11 +319,12 @@ const THREADS: usize = 4;
 
 /// Reads files, in their order, on as many threads as there are processors: with the built-in rules, parsing them and
 /// their expressions is most of what a small scan takes.
-fn read<'a>(files: &[(&'a str, &'a str)], origin: Origin) -> Vec<ReadFile<'a>> {
-    let read_one = |&(file, text): &(&'a str, &'a str)| {
+fn read<'a>(files: &[Source<'a>], origin: Origin) -> Vec<ReadFile<'a>> {
+    let read_one = |&Source { file, text, tree }: &Source<'a>| {
         let mut reader = Reader {
             file,
             text,
+            tree,
             origin,
             problems: Vec::new(),
             notes: Vec::new(),
@@ -355,10 +358,32 @@ fn read<'a>(files: &[(&'a str, &'a str)], origin: Origin) -> Vec<ReadFile<'a>> {
     })
 }
 
+/// A file of rules.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+    /// What it is parsed to, where the build script did that.
+    tree: Option<&'a [u8]>,
+}
+
+impl<'a> Source<'a> {
+    fn new(file: &'a str, text: &'a str) -> Self {
+        let tree = None;
+        Self { file, text, tree }
+    }
+
+    fn parsed(file: &'a str, text: &'a str, tree: &'a [u8]) -> Self {
+        let tree = Some(tree);
+        Self { file, text, tree }
+    }
+}
+
 /// Reads one file.
 struct Reader<'a> {
     file: &'a str,
     text: &'a str,
+    tree: Option<&'a [u8]>,
     origin: Origin,
     problems: Vec<Problem>,
     notes: Vec<Problem>,
@@ -371,14 +396,14 @@ struct Reader<'a> {
 /// A table and where it begins.
 #[derive(Clone, Copy)]
 struct Table<'a> {
-    fields: &'a DeTable<'a>,
+    fields: &'a Fields<'a>,
     at: usize,
 }
 
 impl<'a> Table<'a> {
-    fn field(&self, name: &str) -> Option<(&'a DeValue<'a>, usize)> {
-        let value = self.fields.get(name)?;
-        Some((value.get_ref(), value.span().start))
+    fn field(&self, name: &str) -> Option<(&'a Value<'a>, usize)> {
+        let placed = self.fields.find(name)?;
+        Some((&placed.value, placed.at as usize))
     }
 
     /// Where a field stands, or the table where it is missing.
@@ -387,7 +412,7 @@ impl<'a> Table<'a> {
     }
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn line(&self, at: usize) -> usize {
         1 + self.text.as_bytes()[..at.min(self.text.len())]
             .iter()
@@ -414,17 +439,24 @@ impl Reader<'_> {
         });
     }
 
-    fn file(&mut self) -> Vec<(Rule, usize)> {
+    fn parse(&mut self) -> Option<Fields<'a>> {
+        if let Some(tree) = self.tree {
+            return Some(postcard::from_bytes(tree).expect("the build script wrote it"));
+        }
         let (document, errors) = DeTable::parse_recoverable(self.text);
         for error in &errors {
             let at = error.span().map_or(0, |span: Range<usize>| span.start);
             self.say(at, format!("not valid TOML: {}", error.message()), None);
         }
-        if !errors.is_empty() {
+        errors.is_empty().then(|| Fields::from(document.get_ref()))
+    }
+
+    fn file(&mut self) -> Vec<(Rule, usize)> {
+        let Some(fields) = self.parse() else {
             return Vec::new();
-        }
+        };
         let document = Table {
-            fields: document.get_ref(),
+            fields: &fields,
             at: 0,
         };
         if self.origin == Origin::User && gitleaks::is_gitleaks(document) {
@@ -544,12 +576,12 @@ impl Reader<'_> {
 
     fn part(&mut self, table: Table<'_>, role: Role) -> Option<Part> {
         let key = self.key(table);
-        let leading = key.as_ref().filter(|_| !table.fields.contains_key("value"));
+        let leading = key.as_ref().filter(|_| !table.fields.has("value"));
         let literals = match leading {
             Some(key) => key.literals(),
             None => self.literals(table),
         };
-        let has_field = |name: &str| table.fields.contains_key(name);
+        let has_field = |name: &str| table.fields.has(name);
         let is_read = role == Role::Anchor && has_field("value") && !has_field("literals");
         let leads = ["key", "key_names", "key_words", "literals", "paths"]
             .into_iter()
@@ -565,7 +597,7 @@ impl Reader<'_> {
             self.say(table.at, "no text leads to the key of the part", Some(hint));
         }
         let context = self.context(table);
-        let has_alone = table.fields.contains_key("alone_regex");
+        let has_alone = table.fields.has("alone_regex");
         let led_by = if has_alone { &[][..] } else { &literals };
         let name = match (&key, role) {
             (Some(key), Role::Anchor) => self.key_name(table, key),
@@ -592,7 +624,7 @@ impl Reader<'_> {
             Role::Anchor => (Some(String::new()), Some(0)),
             Role::Companion => (self.required(table, "name"), self.number(table, "within")),
         };
-        if role == Role::Companion && within.is_none() && !table.fields.contains_key("within") {
+        if role == Role::Companion && within.is_none() && !table.fields.has("within") {
             self.say(
                 table.at,
                 "the part has no `within`",
@@ -627,10 +659,7 @@ impl Reader<'_> {
         literals: &[Literal],
         context: Option<&Context>,
     ) -> Option<Pattern> {
-        match (
-            table.fields.contains_key("regex"),
-            table.fields.contains_key("extract"),
-        ) {
+        match (table.fields.has("regex"), table.fields.has("extract")) {
             (true, false) => {
                 let source = self.text(table, "regex")?;
                 let source = match key {
@@ -643,7 +672,7 @@ impl Reader<'_> {
                 self.regex(table, "regex", source, literals, context)
             }
             (false, true) => {
-                if !table.fields.contains_key("literals") {
+                if !table.fields.has("literals") {
                     let hint = "`extract` begins at a literal".to_owned();
                     self.say(table.at("extract"), "`extract` without `literals`", Some(hint));
                 }
@@ -757,8 +786,8 @@ impl Reader<'_> {
         let mut literals = Vec::new();
         for (value, at) in self.items(table, "literals") {
             let (text, ignore_case) = match value {
-                DeValue::String(text) => (text.to_string(), false),
-                DeValue::Table(fields) => {
+                Value::Text(text) => (text.to_string(), false),
+                Value::Table(fields) => {
                     let literal = Table { fields, at };
                     self.known_fields(literal, LITERAL_FIELDS, "a literal");
                     let Some(text) = self.required(literal, "text") else {
@@ -796,7 +825,7 @@ impl Reader<'_> {
 
     fn context(&mut self, table: Table<'_>) -> Option<Context> {
         let (value, at) = table.field("context")?;
-        let DeValue::Table(fields) = value else {
+        let Value::Table(fields) = value else {
             self.wrong_type(at, "context", "a table", value);
             return None;
         };
@@ -878,7 +907,10 @@ impl Reader<'_> {
             let Some(template) = self.required(example, "text") else {
                 continue;
             };
-            if let Err(error) = example::Template::parse(&template) {
+            // Of ours the tests see to it.
+            if self.origin == Origin::User
+                && let Err(error) = example::Template::parse(&template)
+            {
                 self.say(
                     example.at("text"),
                     format!("the example does not parse: {error}"),
@@ -898,8 +930,8 @@ impl Reader<'_> {
     fn entropy(&mut self, table: Table<'_>) -> Option<f32> {
         let (value, at) = table.field("entropy")?;
         let bits = match value {
-            DeValue::Float(float) => float.as_str().parse().ok(),
-            DeValue::Integer(integer) => integer.as_str().parse().ok(),
+            Value::Float(bits) => Some(*bits),
+            Value::Integer(bits) => bits.map(|bits| bits as f32),
             _ => None,
         };
         match bits {
@@ -931,15 +963,15 @@ impl Reader<'_> {
     // What follows reads single fields and complains about their type.
 
     fn known_fields(&mut self, table: Table<'_>, known: &[&str], what: &str) {
-        for key in table.fields.keys() {
-            let name: &str = key.get_ref();
+        for field in table.fields.iter() {
+            let name: &str = &field.name;
             if !known.contains(&name) {
                 let hint = match closest(name, known) {
                     Some(known) => format!("did you mean `{known}`?"),
                     None => format!("it has: {}", known.join(", ")),
                 };
                 self.say(
-                    key.span().start,
+                    field.at as usize,
                     format!("{what} has no field `{name}`"),
                     Some(hint),
                 );
@@ -947,17 +979,17 @@ impl Reader<'_> {
         }
     }
 
-    fn wrong_type(&mut self, at: usize, field: &str, wanted: &str, value: &DeValue<'_>) {
+    fn wrong_type(&mut self, at: usize, field: &str, wanted: &str, value: &Value<'_>) {
         self.say(
             at,
-            format!("`{field}` takes {wanted}, not {}", value.type_str()),
+            format!("`{field}` takes {wanted}, not {}", value.kind()),
             None,
         );
     }
 
     fn text(&mut self, table: Table<'_>, field: &str) -> Option<String> {
         let (value, at) = table.field(field)?;
-        if let DeValue::String(text) = value {
+        if let Value::Text(text) = value {
             return Some(text.to_string());
         }
         self.wrong_type(at, field, "a text", value);
@@ -965,7 +997,7 @@ impl Reader<'_> {
     }
 
     fn required(&mut self, table: Table<'_>, field: &str) -> Option<String> {
-        if !table.fields.contains_key(field) {
+        if !table.fields.has(field) {
             self.say(table.at, format!("the field `{field}` is missing"), None);
         }
         let text = self.text(table, field)?;
@@ -986,7 +1018,7 @@ impl Reader<'_> {
     fn flag(&mut self, table: Table<'_>, field: &str) -> bool {
         match table.field(field) {
             None => false,
-            Some((DeValue::Boolean(flag), _)) => *flag,
+            Some((Value::Boolean(flag), _)) => *flag,
             Some((value, at)) => {
                 self.wrong_type(at, field, "true or false", value);
                 false
@@ -997,7 +1029,7 @@ impl Reader<'_> {
     fn number(&mut self, table: Table<'_>, field: &str) -> Option<u32> {
         let (value, at) = table.field(field)?;
         let number = match value {
-            DeValue::Integer(integer) => u32::from_str_radix(integer.as_str(), integer.radix()).ok(),
+            Value::Integer(integer) => *integer,
             _ => None,
         };
         // Also keeps sums of several such numbers far from an overflow.
@@ -1022,7 +1054,7 @@ impl Reader<'_> {
         let mut words = Vec::new();
         for (value, at) in self.items(table, field) {
             match value {
-                DeValue::String(text) => words.extend(self.parse_word(at, field, text)),
+                Value::Text(text) => words.extend(self.parse_word(at, field, text)),
                 value => self.wrong_type(at, field, "texts", value),
             }
         }
@@ -1043,20 +1075,19 @@ impl Reader<'_> {
         let mut texts = Vec::new();
         for (value, at) in self.items(table, field) {
             match value {
-                DeValue::String(text) => texts.push(text.to_string()),
+                Value::Text(text) => texts.push(text.to_string()),
                 value => self.wrong_type(at, field, "texts", value),
             }
         }
         texts
     }
 
-    fn items<'t>(&mut self, table: Table<'t>, field: &str) -> Vec<(&'t DeValue<'t>, usize)> {
+    fn items<'t>(&mut self, table: Table<'t>, field: &str) -> Vec<(&'t Value<'t>, usize)> {
         match table.field(field) {
             None => Vec::new(),
-            Some((DeValue::Array(items), _)) => items
-                .iter()
-                .map(|item: &Spanned<_>| (item.get_ref(), item.span().start))
-                .collect(),
+            Some((Value::List(items), _)) => {
+                items.iter().map(|item| (&item.value, item.at as usize)).collect()
+            }
             Some((value, at)) => {
                 self.wrong_type(at, field, "a list", value);
                 Vec::new()
@@ -1068,7 +1099,7 @@ impl Reader<'_> {
         let mut tables = Vec::new();
         for (value, at) in self.items(table, field) {
             match value {
-                DeValue::Table(fields) => tables.push(Table { fields, at }),
+                Value::Table(fields) => tables.push(Table { fields, at }),
                 value => self.wrong_type(at, field, "tables", value),
             }
         }
@@ -1253,9 +1284,11 @@ impl Canon {
     }
 
     fn text(&mut self, text: impl std::fmt::Display) {
-        let mut buffer = String::new();
-        let _ = write!(buffer, "{text}");
-        self.bytes(buffer.as_bytes());
+        let start = self.0.len();
+        self.count(0);
+        let _ = write!(self.0, "{text}");
+        let count = self.0.len() - start - size_of::<u64>();
+        self.0[start..start + size_of::<u64>()].copy_from_slice(&(count as u64).to_be_bytes());
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -1286,7 +1319,11 @@ regex = '''acme_[A-Z0-9]{20}'''
     #[test]
     fn bounds_of_built_in_expressions_are_those_that_are_worked_out() {
         let mut worked_out = std::collections::BTreeMap::new();
-        for (reader, _) in read(builtin::FILES, Origin::User) {
+        let files: Vec<Source<'_>> = builtin::FILES
+            .iter()
+            .map(|&(file, text, _)| Source::new(file, text))
+            .collect();
+        for (reader, _) in read(&files, Origin::User) {
             assert_eq!(reader.problems, [], "{}", reader.file);
             worked_out.extend(reader.worked_out);
         }

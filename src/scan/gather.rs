@@ -106,6 +106,13 @@ impl Scan {
                             let mut blob = source.blob(wanted.key, wanted.descriptor)?;
                             Ok(self.sealed(reader.read(&mut *blob, wanted.claims(), &watched)))
                         };
+                        if let Some(record) = self.cached(wanted, &watched) {
+                            self.watch.blob_done();
+                            done.lock()
+                                .unwrap_or_else(PoisonError::into_inner)
+                                .push((wanted.key.clone(), Ok(record)));
+                            continue;
+                        }
                         let mut result = read();
                         if let (Ok(record), BlobKey::Digest(digest)) = (&result, wanted.key)
                             && record.digest != *digest
@@ -113,6 +120,12 @@ impl Scan {
                             && source.distrust(wanted.key)
                         {
                             result = read();
+                        }
+                        if let (Ok(record), BlobKey::Digest(digest), Some(cache)) =
+                            (&result, wanted.key, &self.cache)
+                            && !self.cancelled.load(Ordering::Relaxed)
+                        {
+                            cache.keep(digest, record);
                         }
                         self.watch.blob_done();
                         done.lock()
@@ -172,6 +185,19 @@ impl Scan {
             unused: 0,
             notes: source.notes(),
         })
+    }
+
+    /// The record of a blob that was read by an earlier scan, if there is room for what it holds.
+    fn cached(&self, wanted: &Wanted<'_>, watched: &Watched<'_>) -> Option<LayerRecord> {
+        let (Some(cache), BlobKey::Digest(digest)) = (&self.cache, wanted.key) else {
+            return None;
+        };
+        let record = cache.record(digest)?;
+        if !watched.has_room(record.decoded_bytes) {
+            return None;
+        }
+        watched.stored(record.stored_bytes);
+        Some(record)
     }
 
     /// What reads the blobs of so many images is watched by.

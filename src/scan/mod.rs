@@ -6,12 +6,15 @@
 //! ```
 
 mod assemble;
+mod cache;
 mod classify;
 mod gather;
 pub mod member;
 mod metadata;
 mod pairs;
 pub mod stored;
+
+pub use cache::Cache;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,6 +38,7 @@ pub struct Scan {
     platforms: PlatformSelector,
     fingerprinter: Fingerprinter,
     sealer: Option<Sealer>,
+    cache: Option<Cache>,
     traces_hidden: bool,
     cancelled: Arc<AtomicBool>,
     watch: Arc<dyn Watch>,
@@ -90,6 +94,7 @@ impl Scan {
             platforms: PlatformSelector::All,
             fingerprinter: Fingerprinter::unkeyed(),
             sealer: None,
+            cache: None,
             traces_hidden: false,
             cancelled: Arc::default(),
             watch: Arc::new(crate::layer::Silent),
@@ -125,6 +130,20 @@ impl Scan {
     pub fn sealer(mut self, sealer: Sealer) -> Self {
         self.sealer = Some(sealer);
         self
+    }
+
+    /// Takes the records of layers from here where they are there, and puts others there: those of blobs that a source
+    /// gives by their digests. Secrets are sealed, as for [`Scan::sealer`]: short ones are then hidden in quotes of other
+    /// findings only where they stand as words ([`crate::text::conceal`]).
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.sealer = Some(cache.sealer().clone());
+        self.cache = Some(cache);
+        self
+    }
+
+    /// Why something could not be put into the cache, the first time.
+    pub fn cache_trouble(&self) -> Option<std::io::Error> {
+        self.cache.as_ref()?.trouble()
     }
 
     /// Finds out of every file whether a container shows it ([`ImageSummary::hidden`](crate::finding::ImageSummary::hidden)).

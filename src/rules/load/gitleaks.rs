@@ -32,7 +32,7 @@ const ALLOW_FIELDS: &[&str] = &["regexes", "regexTarget", "paths", "stopwords", 
 
 /// Whether a file is in that format: its rules are called `rules`, ours `rule`.
 pub(super) fn is_gitleaks(document: Table<'_>) -> bool {
-    document.fields.contains_key("rules") && !document.fields.contains_key("rule")
+    document.fields.has("rules") && !document.fields.has("rule")
 }
 
 impl Reader<'_> {
@@ -177,7 +177,7 @@ impl Reader<'_> {
     /// The `allowlist` and the `allowlists` of a rule or of the file.
     fn allows(&mut self, table: Table<'_>) -> Vec<Allow> {
         let mut tables: Vec<Table<'_>> = match table.field("allowlist") {
-            Some((toml::de::DeValue::Table(fields), at)) => vec![Table { fields, at }],
+            Some((super::Value::Table(fields), at)) => vec![Table { fields, at }],
             _ => Vec::new(),
         };
         tables.extend(self.tables(table, "allowlists"));
@@ -253,8 +253,9 @@ impl Reader<'_> {
 }
 
 fn names(table: Table<'_>) -> Vec<(String, usize)> {
-    let keys = table.fields.keys();
-    keys.map(|key| (key.get_ref().to_string(), key.span().start))
+    let fields = table.fields.iter();
+    fields
+        .map(|field| (field.name.to_string(), field.at as usize))
         .collect()
 }
 

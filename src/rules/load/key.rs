@@ -119,7 +119,7 @@ impl Key {
 impl Reader<'_> {
     /// The key of a part, where it has one.
     pub(super) fn key(&mut self, table: Table<'_>) -> Option<Key> {
-        let has = |field: &str| table.fields.contains_key(field);
+        let has = |field: &str| table.fields.has(field);
         if !["key", "key_names", "key_words"].into_iter().any(has) {
             if has("value") {
                 let hint = "say what the key is called whose value it is".to_owned();
@@ -151,7 +151,7 @@ impl Reader<'_> {
 
     /// What the engine reads of a key, for a part whose fields are good.
     pub(super) fn key_name(&mut self, table: Table<'_>, key: &Key) -> Option<KeyName> {
-        let field = match table.fields.contains_key("value") {
+        let field = match table.fields.has("value") {
             true => "value",
             false => "regex",
         };
@@ -177,7 +177,7 @@ impl Reader<'_> {
 
     fn names(&mut self, table: Table<'_>, field: &str) -> Vec<String> {
         let mut names = self.texts(table, field);
-        if table.fields.contains_key(field) && names.is_empty() {
+        if table.fields.has(field) && names.is_empty() {
             self.say(table.at(field), format!("`{field}` is empty"), None);
         }
         names.retain(|name| {
