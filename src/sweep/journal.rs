@@ -441,8 +441,8 @@ impl Journal {
         })
     }
 
-    /// The manifests that this sweep met, each with the repository it was met in: its number, its host and name.
-    pub(super) fn met(&self) -> Result<Vec<(i64, (String, String), Pending)>> {
+    /// The manifests that this sweep met, each with the repository it was met in and its number.
+    pub(super) fn met(&self) -> Result<Vec<(i64, Place, Pending)>> {
         self.ask(|connection, sweep, _| {
             connection
                 .prepare_cached(
@@ -457,7 +457,11 @@ impl Journal {
                         digest: row.get(4)?,
                         places: Vec::new(),
                     };
-                    Ok((row.get(0)?, (row.get(1)?, row.get(2)?), pending))
+                    let place = Place {
+                        host: row.get(1)?,
+                        repository: row.get(2)?,
+                    };
+                    Ok((row.get(0)?, place, pending))
                 })?
                 .collect()
         })

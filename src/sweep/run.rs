@@ -24,7 +24,7 @@ use crate::text::secret::Sealer;
 
 use super::drivers::{Contents, Driver, Kind, Tagged};
 use super::hosts::{Host, Hosts};
-use super::job::Loss;
+use super::job::{Loss, Place};
 use super::journal::{self, Journal, Layer, Pending, ReadManifest, SeenTag, Target, Unassembled};
 use super::queue::{QueueError, QueueOptions};
 use super::scope::{Choice, Scope};
@@ -660,8 +660,8 @@ impl Run<'_> {
             if met.is_empty() || self.is_over() {
                 break;
             }
-            self.each(&met, |(repository, (host, name), manifest)| {
-                self.referrers(*repository, (host, name), &manifest.digest)
+            self.each(&met, |(repository, place, manifest)| {
+                self.referrers(*repository, place, &manifest.digest)
             })?;
             self.manifests()?;
         }
@@ -669,15 +669,16 @@ impl Run<'_> {
     }
 
     /// Enters what refers to a manifest.
-    fn referrers(&self, repository: i64, (host, name): (&str, &str), digest: &str) -> Result<(), StateError> {
+    fn referrers(&self, number: i64, place: &Place, digest: &str) -> Result<(), StateError> {
         let Ok(digest) = Digest::parse(digest) else {
             return Ok(());
         };
+        let Place { host, repository } = place;
         let cap = self.sweep.limits.manifest_bytes;
-        let asked = self.hosts.source(host, name);
+        let asked = self.hosts.source(host, repository);
         match asked.and_then(|source| source.referrers_of(&digest, cap)) {
-            Ok(found) => self.journal().refers(repository, &found),
-            Err(error) => self.failed(&format!("the referrers of {host}/{name}@{digest}"), &error),
+            Ok(found) => self.journal().refers(number, &found),
+            Err(error) => self.failed(&format!("the referrers of {host}/{repository}@{digest}"), &error),
         }
     }
 

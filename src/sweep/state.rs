@@ -14,8 +14,9 @@ const APPLICATION: i32 = 0x4c53_5750;
 /// The version of [`SCHEMA`]. A file of a newer one is refused; of an older one there is none yet.
 const VERSION: i32 = 1;
 
-/// 16 MiB of a state that is written are kept at hand, so that a long sweep takes no more memory than a short one.
-const WRITER_CACHE: u64 = 16 << 20;
+/// 4 MiB of a state that is written are kept at hand, so that a long sweep takes hardly more memory than a short one. What
+/// is written is seldom looked at again, and then the system has it.
+const WRITER_CACHE: u64 = 4 << 20;
 
 /// 64 MiB of a state that is read: questions are short.
 const READER_CACHE: u64 = 64 << 20;

@@ -212,7 +212,7 @@ fn of_two_hundred_repositories_a_second_sweep_asks_for_names_and_digests_alone()
 #[test]
 fn every_tag_of_many_repositories_is_listed_and_asked_for_once() {
     let registry = registry().start();
-    let repositories = number("LAYERSIFT_TEST_REPOSITORIES", 110);
+    let repositories = number("LAYERSIFT_TEST_REPOSITORIES", 40);
     let mut fleet = Fleet::default();
     for number in 0..repositories {
         let name = format!("team-{}/app-{number}", number % 20);
@@ -338,7 +338,7 @@ impl Harbor {
 
 #[test]
 fn where_lists_give_digests_a_second_sweep_takes_less_than_a_fiftieth_of_the_requests() {
-    let harbor = Harbor::new(12, 120);
+    let harbor = Harbor::new(4, 150);
     let digests: BTreeSet<String> = harbor
         .tags
         .iter()
@@ -356,7 +356,7 @@ fn where_lists_give_digests_a_second_sweep_takes_less_than_a_fiftieth_of_the_req
         second,
         Counts {
             layers: 0,
-            lists: 25,
+            lists: 9,
             digests: 0,
             manifests: 0,
             blobs: 0
@@ -407,7 +407,7 @@ fn peak(images: usize) -> u64 {
 /// manifest and each layer that is still to be read.
 #[test]
 fn memory_does_not_grow_with_the_number_of_images() {
-    let many = number("LAYERSIFT_TEST_IMAGES", 1000);
+    let many = number("LAYERSIFT_TEST_IMAGES", 750);
     let (few, many) = ((many / 5, peak(many / 5)), (many, peak(many)));
     let grown = many.1.saturating_sub(few.1);
     println!(

@@ -39,7 +39,7 @@ impl Hub {
     /// A token for the login is asked for where there is one; what is public is listed to anybody.
     fn lists(&self, options: &RegistryOptions) -> Result<NativeLists, SourceError> {
         let service = match self.host.as_str() {
-            "docker.io" => "hub.docker.com",
+            host if host == "docker.io" || host.ends_with(".docker.io") => "hub.docker.com",
             host => host,
         };
         NativeLists::elsewhere(service, &self.host, Shown::Exchanged("/v2/auth/token"), options)

@@ -84,8 +84,8 @@ impl Driver for Nexus {
 fn take(pages: &mut Pages, component: Component) {
     let Component { version, assets, .. } = component;
     let ending = format!("/manifests/{version}");
-    let asset = assets.unwrap_or_default().into_iter();
-    let asset = asset.filter(|asset| asset.path.ends_with(&ending)).next_back();
+    let mut assets = assets.unwrap_or_default().into_iter();
+    let asset = assets.rfind(|asset| asset.path.ends_with(&ending));
     let pushed = seconds(asset.as_ref().and_then(|asset| asset.last_modified.as_deref()));
     match Digest::parse(&version) {
         Ok(digest) => pages.untagged.push(Untagged { digest, pushed }),
