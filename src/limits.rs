@@ -496,6 +496,11 @@ impl Budget {
         *used += bytes;
     }
 
+    /// Takes `bytes` that may be more than are free, without waiting: for who has something to hand over first.
+    pub fn take_at_once(&self, bytes: u64) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) += bytes;
+    }
+
     /// Gives `bytes` back.
     pub fn give(&self, bytes: u64) {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);

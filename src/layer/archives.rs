@@ -198,8 +198,11 @@ impl Picker {
         let content = if expected.is_sparse {
             Content::None
         } else if size <= self.most {
-            if let Some(budget) = &self.budget {
-                budget.take(size);
+            match &self.budget {
+                // What was found is handed over after this piece: to wait for its bytes now would be to wait for ever.
+                Some(budget) if !self.found.is_empty() => budget.take_at_once(size),
+                Some(budget) => budget.take(size),
+                None => {}
             }
             let held = Held {
                 bytes: Vec::with_capacity(size as usize),
@@ -250,5 +253,32 @@ impl Picker {
                 name: None,
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_large_archive_right_behind_a_small_one_waits_for_nothing() {
+        let stream = [&b"PK\x03\x04"[..], &[0; 996], b"PK\x03\x04", &[0; 8996]].concat();
+        let (sender, receiver) = channel();
+        std::thread::spawn(move || {
+            let budget = Arc::new(Budget::new(5000));
+            let mut picker = Picker::of_layer(20_000, Arc::clone(&budget));
+            picker.expect(0, 0..1000);
+            picker.expect(1, 1000..10_000);
+            picker.take(0, &stream);
+            let sizes: Vec<u64> = picker.found().iter().map(|body| body.size).collect();
+            // All is given back: who comes next does not wait either.
+            budget.take(5000);
+            sender.send(sizes)
+        });
+        let found = receiver.recv_timeout(Duration::from_secs(20));
+        assert_eq!(found, Ok(vec![1000, 9000]));
     }
 }
