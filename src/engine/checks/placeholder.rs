@@ -284,12 +284,20 @@ mod tests {
         assert!(!is_placeholder(&[b'a'; LONGEST + 1]));
     }
 
-    proptest::proptest! {
-        #[test]
-        fn random_tokens_are_kept(token in "[0-9A-Za-z+/]{40}") {
-            // The words and runs above are chosen so that chance does not make them; proptest favours no shape here.
-            let runs = token.as_bytes().chunk_by(|left, right| left.eq_ignore_ascii_case(right)).any(|run| run.len() >= 6);
-            proptest::prop_assert!(runs || !is_placeholder(token.as_bytes()));
-        }
+    #[test]
+    fn hardly_one_random_token_in_50_000_is_dropped() {
+        // `/xxx/` turns up in a few base64 tokens of a million; a generator of its own makes the same tokens each time.
+        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut state = 11_u64;
+        let mut token = || {
+            [(); 40].map(|()| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                ALPHABET[(state >> 58) as usize]
+            })
+        };
+        let dropped = (0..100_000).filter(|_| is_placeholder(&token())).count();
+        assert!(dropped <= 2, "{dropped} of 100000");
     }
 }
