@@ -130,8 +130,10 @@ impl Assignment {
         let from = self.name.start.saturating_sub(LOOKBACK);
         let mut key = Vec::new();
         for part in enclosing(region, from, self.name.start).iter().rev() {
+            let before = key.len();
             add_words(&region[part.clone()], &mut key);
-            if !key.is_empty() {
+            // A name of signs alone has no word.
+            if key.len() > before {
                 key.push(b'.');
             }
         }
