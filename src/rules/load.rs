@@ -126,7 +126,7 @@ impl RuleSet {
 
     pub(super) fn rehash(&mut self) {
         let mut canon = Canon(Vec::new());
-        canon.text(env!("CARGO_PKG_VERSION"));
+        canon.text(ENGINE);
         canon.count(self.rules.len());
         for rule in &self.rules {
             canon.rule(rule);
@@ -134,6 +134,10 @@ impl RuleSet {
         self.hash = format!("sha256:{}", crate::text::hex(&Sha256::digest(&canon.0)));
     }
 }
+
+/// What searches with rules: the version, and a digest of the sources it is built of. What was found by one build is not
+/// taken for what another one would find.
+pub const ENGINE: &str = concat!(env!("CARGO_PKG_VERSION"), " ", env!("LAYERSIFT_SOURCES"));
 
 /// The most memory a compiled expression may take. A class of characters repeated [`MAX_MATCH`] times fits.
 pub const COMPILED_BYTES: usize = 8 * 1024 * 1024;

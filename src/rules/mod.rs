@@ -9,7 +9,7 @@ mod rule;
 
 pub use grade::{Confidence, Evidence, RuleId, Severity};
 pub(crate) use load::parse_regex;
-pub use load::{COMPILED_BYTES, LoadError, Problem, compile};
+pub use load::{COMPILED_BYTES, ENGINE, LoadError, Problem, compile};
 pub use rule::{
     Allow, AllowTarget, Boundary, Check, Context, Example, Extractor, Filter, KeyName, Literal, MAX_MATCH,
     Part, Pattern, REACH, Rule, RuleSet, SecretKind,

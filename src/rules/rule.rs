@@ -366,7 +366,7 @@ impl RuleSet {
         })
     }
 
-    /// `sha256:` of the engine's version and of every rule as loaded: two scans with the same hash found by
+    /// `sha256:` of the engine's build and of every rule as loaded: two scans with the same hash found by
     /// the same means.
     pub fn hash(&self) -> &str {
         &self.hash

@@ -13,7 +13,7 @@ const DIGITS: usize = 16;
 /// Rules, key and limits, by their hashes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
-    /// The hash of the rules, the version of the program included.
+    /// The hash of the rules, the build of the program included.
     pub rules: String,
     /// Which key secrets are sealed with. Not the key.
     pub key: String,
