@@ -97,7 +97,7 @@ fn fill(path: &Path, repositories: u64) -> rusqlite::Result<u64> {
     let save = connection.transaction()?;
     save.execute_batch(
         "INSERT INTO registry(id, host, kind) VALUES(1, 'registry.example.com', 'oci'); \
-         INSERT INTO ruleset(id, hash, version) VALUES(1, 'rules', '1'); \
+         INSERT INTO ruleset(id, hash, version, outline) VALUES(1, 'rules', '1', x''); \
          INSERT INTO sweep(id, scope, options, hosts, ruleset_id, status, started_at) VALUES(1, '', '', '[]', 1, 'done', 0);",
     )?;
     let mut layers = 0;

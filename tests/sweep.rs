@@ -1,5 +1,6 @@
 //! Sweeps of whole registries: what is asked of them, what survives a kill, what the state answers.
 
+mod changed_rules;
 mod drivers;
 mod faults;
 mod filters;

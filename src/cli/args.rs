@@ -539,6 +539,10 @@ try whether a guessed password is in it: keep both from others.
 
 A sweep that was ended in any way goes on with the same command.
 
+After rules changed, a layer is read again where a literal of a changed rule stands in it, and every
+layer where a new rule has a literal that was not looked for before. --dry-run says how many bytes.
+Another build of layersift reads everything again.
+
 With --queue, lists and manifests are read here, and layers by every `layersift worker` that has the
 key. The login for the queue is in LAYERSIFT_QUEUE_USER and LAYERSIFT_QUEUE_PASSWORD, in
 LAYERSIFT_QUEUE_TOKEN, or in the file of --queue-creds.

@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::assignment::{self, Assignment};
 use super::checks::{self, Verdict};
 use super::filter::Filter;
+use super::outline::{LiteralSet, Outline, OutlinedRule, known_by};
 use super::prefilter::{Hit, Prefilter};
 use super::shape::{self, Shape};
 use super::{Candidate, Companion, File, Place, Regions, Window, context, entropy, extract, pattern};
@@ -59,6 +60,8 @@ pub struct Scratch {
     nearby: Vec<Found>,
     caches: Vec<Option<Box<Buffers>>>,
     identity: Option<Arc<()>>,
+    /// Literals that stood in a region since somebody took them, by their numbers in [`Matcher::outline`].
+    pub seen: LiteralSet,
 }
 
 struct Buffers {
@@ -99,6 +102,8 @@ struct Keys {
     leads: OnceLock<AhoCorasick>,
     /// The rules that any key may be one of.
     others: Vec<usize>,
+    /// The number of the first text: those before it are of literals.
+    first: u32,
 }
 
 /// An expression that is compiled when first needed.
@@ -216,7 +221,7 @@ impl Matcher {
                 value: rule.anchor.key.as_ref().map(|_| search(true)),
             });
         }
-        let keys = Keys::of(&rules);
+        let mut keys = Keys::of(&rules);
         let mut words = vec![false; literals.len()];
         for text in assignment::words().filter(|_| !keys.is_empty()) {
             let literal = Literal {
@@ -231,6 +236,7 @@ impl Matcher {
             });
             words[place] = true;
         }
+        keys.first = literals.len() as u32;
         Self {
             rules,
             prefilter: Prefilter::new(literals),
@@ -251,6 +257,37 @@ impl Matcher {
         &self.rules
     }
 
+    /// What decides where these rules find something.
+    pub fn outline(&self) -> Outline {
+        let of_literal = |literal: &Literal| known_by(u8::from(literal.ignore_case), &literal.text);
+        let literals = self.prefilter.literals().iter().map(of_literal);
+        let of_keys = self.keys.led.iter().map(|(text, _)| known_by(2, text));
+        let mut led: Vec<Vec<u32>> = vec![Vec::new(); self.rules.rules().len()];
+        for (number, targets) in (0..).zip(&self.targets) {
+            targets.iter().for_each(|target| led[target.rule].push(number));
+        }
+        for (number, (_, rule)) in (self.keys.first..).zip(&self.keys.led) {
+            led[*rule].push(number);
+        }
+        let rules = self.rules.rules().iter().zip(led).enumerate();
+        Outline {
+            engine: rules::ENGINE.to_owned(),
+            literals: literals.chain(of_keys).collect(),
+            rules: rules
+                .map(|(number, (rule, literals))| OutlinedRule {
+                    id: rule.id.0.clone(),
+                    digest: rule.digest(),
+                    literals,
+                    // Key stores are told by their first bytes.
+                    is_everywhere: rule.is_slow()
+                        || rule.is_by_path()
+                        || self.keys.others.contains(&number)
+                        || rule.anchor.checks.contains(&Check::KeyStore),
+                })
+                .collect(),
+        }
+    }
+
     /// Finds the candidates whose literal begins in `window.owned`, and adds them to `found`.
     ///
     /// One credential may be found from two literals, in two windows, or by two rules: when all windows are through,
@@ -268,6 +305,7 @@ impl Matcher {
             .is_some_and(|identity| Arc::ptr_eq(identity, &self.identity))
         {
             scratch.caches.clear();
+            scratch.seen = LiteralSet::default();
             scratch.identity = Some(self.identity.clone());
         }
         let offset = |at: u64| {
@@ -305,6 +343,7 @@ impl Matcher {
                 number: place.region,
             };
             let literal = literal.start - span.start..literal.end - span.start;
+            scratch.seen.insert(hit.literal);
             for &target in &self.targets[hit.literal as usize] {
                 let mut attempt = Attempt {
                     matcher: self,
@@ -326,7 +365,7 @@ impl Matcher {
             let Some(assignment) = assignment else { continue };
             assigned = Some(region.start + assignment.name.start as u64);
             let key = assignment.key(region.bytes);
-            for rule in self.keys.leading_from(&key) {
+            for rule in self.keys.leading_from(&key, &mut scratch.seen) {
                 if !self.is_called(rule, &key, scratch) {
                     continue;
                 }
@@ -1058,15 +1097,18 @@ impl Keys {
         self.led.is_empty() && self.others.is_empty()
     }
 
-    /// The rules that may know a key of this name, in order.
-    fn leading_from(&self, key: &[u8]) -> Vec<usize> {
+    /// The rules that may know a key of this name, in order. The texts that lead to them are added to `seen`.
+    fn leading_from(&self, key: &[u8], seen: &mut LiteralSet) -> Vec<usize> {
         let leads = self.leads.get_or_init(|| {
             let texts = self.led.iter().map(|(text, _)| text);
             AhoCorasick::new(texts).expect("names of keys are far below the limit of states")
         });
         let letters: Vec<u8> = key.iter().copied().filter(|byte| !b"_.".contains(byte)).collect();
         let found = leads.find_overlapping_iter(&letters);
-        let led = found.map(|found| self.led[found.pattern().as_usize()].1);
+        let led = found.map(|found| {
+            seen.insert(self.first + found.pattern().as_u32());
+            self.led[found.pattern().as_usize()].1
+        });
         let mut rules: Vec<usize> = led.chain(self.others.iter().copied()).collect();
         rules.sort_unstable();
         rules.dedup();
@@ -1273,7 +1315,9 @@ mod tests {
                 format!("my_{first}_{last}.x_token_2"),
                 format!("{first}.{last}_client_secret"),
             ] {
-                let led = matcher.keys.leading_from(key.as_bytes());
+                let led = matcher
+                    .keys
+                    .leading_from(key.as_bytes(), &mut LiteralSet::default());
                 let knowing = names.iter().filter(|(_, regex)| regex.is_match(&key));
                 for (number, _) in knowing {
                     known += 1;

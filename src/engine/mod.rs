@@ -8,6 +8,7 @@ mod entropy;
 mod extract;
 mod filter;
 mod matcher;
+mod outline;
 mod pattern;
 mod prefilter;
 mod shape;
@@ -15,6 +16,7 @@ mod shape;
 mod tests;
 
 pub use matcher::{Matcher, Scratch};
+pub use outline::{Carried, LiteralSet, Outline};
 
 use std::ops::Range;
 

@@ -53,6 +53,10 @@ impl Prefilter {
     }
 
     /// The literal of a hit.
+    pub(super) fn literals(&self) -> &[Literal] {
+        &self.literals
+    }
+
     pub(super) fn literal(&self, hit: Hit) -> &Literal {
         &self.literals[hit.literal as usize]
     }

@@ -476,6 +476,84 @@ fn one_scratch_serves_several_matchers() {
     }
 }
 
+/// What `earlier` finds in a text, in the numbers of later rules, where that is what these find by their outline; `None`
+/// where the text is to be read again.
+fn carried(earlier: &Matcher, by: &Carried, (text, path): (&[u8], &str)) -> Option<Vec<Candidate>> {
+    let mut scratch = Scratch::default();
+    let mut found = earlier.scan_file(text, path.as_bytes(), &mut scratch);
+    by.holds_for(&scratch.seen).then_some(())?;
+    for candidate in &mut found {
+        candidate.rule = by
+            .rule(candidate.rule)
+            .expect("no literal of its rule stands there");
+    }
+    Some(found)
+}
+
+#[test]
+fn what_other_rules_found_is_what_is_found_where_no_literal_of_a_changed_rule_stands() {
+    let texts: Vec<(Vec<u8>, String)> = examples(&ALL)
+        .step_by(91)
+        .map(|(_, text, path, _)| (text, path))
+        .collect();
+    let (mut held, mut again) = (0, 0);
+    for rule in ALL.rules().rules().iter().step_by(61) {
+        let fewer = Matcher::new(Arc::new(ALL.rules().clone().retain(|one| one.id != rule.id)));
+        let own = rule.examples.iter().map(|example| {
+            let text = example.expand(0).expect("it is a good template");
+            (text, example.path.clone().unwrap_or_default())
+        });
+        let texts: Vec<(Vec<u8>, String)> = own.chain(texts.iter().cloned()).collect();
+        for (earlier, later) in [(&*ALL, &fewer), (&fewer, &*ALL)] {
+            let Some(by) = later.outline().carried_from(&earlier.outline()) else {
+                again += texts.len();
+                continue;
+            };
+            for (text, path) in &texts {
+                let Some(found) = carried(earlier, &by, (text, path)) else {
+                    again += 1;
+                    continue;
+                };
+                held += 1;
+                let expected = later.scan_file(text, path.as_bytes(), &mut Scratch::default());
+                assert_eq!(
+                    found,
+                    expected,
+                    "{} in {:?}",
+                    rule.id,
+                    String::from_utf8_lossy(text)
+                );
+            }
+        }
+    }
+    assert!(held > 300 && again > 30, "{held} held, {again} read again");
+}
+
+#[test]
+fn everything_is_read_again_for_a_literal_or_an_engine_that_was_not_there_before() {
+    let with = |more: &str| {
+        let head = "[[rule]]\nid = 'acme-new'\ntitle = 'New'\nseverity = 'high'\nconfidence = 'high'\n";
+        let rules = RuleSet::load_only(&[("acme.toml".to_owned(), format!("{RULES}{head}{more}"))]);
+        Matcher::new(Arc::new(rules.expect("the rule is good")))
+    };
+    let earlier = ACME.outline();
+    let carried_to = |more: &str| with(more).outline().carried_from(&earlier);
+
+    let by =
+        carried_to("literals = ['acme_']\nregex = '''acme_[a-f]{20}'''\n").expect("the literal was there");
+    assert_eq!(
+        carried(&ACME, &by, (b"nothing of interest", "")),
+        Some(Vec::new())
+    );
+    assert_eq!(carried(&ACME, &by, (b"an acme_ here", "")), None);
+    assert!(carried_to("literals = ['acmx_']\nregex = '''acmx_[a-f]{20}'''\n").is_none());
+
+    let mut other = ACME.outline();
+    assert!(earlier.carried_from(&other).is_some());
+    other.engine.push('x');
+    assert!(earlier.carried_from(&other).is_none());
+}
+
 #[test]
 fn evidence_moves_confidence_as_the_table_says() {
     use Confidence::{High, Low, Medium};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::engine::{Candidate, Matcher, Scratch, Window};
+use crate::engine::{Candidate, LiteralSet, Matcher, Scratch, Window};
 use crate::limits::Limits;
 use crate::text::chain::Chain;
 use crate::text::lines::Tally;
@@ -275,6 +275,8 @@ pub(super) struct Merger<'a> {
     pub(super) over: u64,
     /// Bytes of windows whose search broke off.
     pub(super) lost_bytes: u64,
+    /// Literals that stood in the windows.
+    pub(super) seen: LiteralSet,
 }
 
 impl<'a> Merger<'a> {
@@ -293,6 +295,7 @@ impl<'a> Merger<'a> {
             partial_windows: 0,
             over: 0,
             lost_bytes: 0,
+            seen: LiteralSet::default(),
         }
     }
 

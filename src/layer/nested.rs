@@ -416,8 +416,9 @@ impl Opening<'_, '_> {
 
     /// Keeps the candidates of one stream. `member` says which content a candidate is in, or that it is beside all of it.
     fn keep(&self, merger: Mutex<Merger<'_>>, mut member: impl FnMut(&LayerCandidate) -> Place) {
-        let merged = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut merged = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut gathered = self.gathered.borrow_mut();
+        gathered.seen.append(&mut merged.seen);
         gathered.more_in_file += merged.more_in_file;
         gathered.partial_windows += merged.partial_windows;
         gathered.lost_bytes += merged.lost_bytes;

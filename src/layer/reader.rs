@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 
 use crate::content::decode::{AsideKind, Codec, DecodeError, Decoder, Step};
-use crate::engine::{Candidate, Matcher, Scratch};
+use crate::engine::{Candidate, LiteralSet, Matcher, Scratch};
 use crate::limits::{Budget, LimitHit, Limits};
 use crate::oci::{Algorithm, DiffId, Digest};
 use crate::tar::Oddity;
@@ -114,6 +114,7 @@ impl<'a> LayerReader<'a> {
                 skips: Vec::new(),
                 asides: Vec::new(),
                 aside_bytes: 0,
+                seen: LiteralSet::default(),
                 decoded_bytes: 0,
                 codec: Codec::Plain,
                 is_covered: claims.diff_id.is_some(),
@@ -155,10 +156,11 @@ impl<'a> LayerReader<'a> {
             examine(cut, self.matcher, &mut scratch, self.limits)
         }));
         let examined = examined.unwrap_or_else(|_| Examined::lost(cut));
-        merger
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .add(examined);
+        {
+            let mut merger = merger.lock().unwrap_or_else(PoisonError::into_inner);
+            merger.add(examined);
+            merger.seen.append(&mut scratch.seen);
+        }
         self.scratches
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -181,6 +183,8 @@ struct Pass<'r, 'a, 't, 'e> {
     skips: Vec<LayerSkip>,
     asides: Vec<LayerCandidate>,
     aside_bytes: u64,
+    /// Literals that stood beside the stream.
+    seen: LiteralSet,
     decoded_bytes: u64,
     codec: Codec,
     /// Whether a DiffID covers the content.
@@ -335,7 +339,8 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
         cut.index = 0;
         let merger = Mutex::new(Merger::new(self.reader.limits));
         self.reader.search(&cut, &merger);
-        let merger = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut merger = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.seen.append(&mut merger.seen);
         if self.asides.len() < self.reader.limits.findings {
             self.asides
                 .extend(settled(self.reader.matcher, merger.candidates));
@@ -385,6 +390,7 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
             skips: self.skips,
             asides: self.asides,
             aside_bytes: self.aside_bytes,
+            seen: self.seen,
             decoded_bytes: self.decoded_bytes,
             codec: self.codec,
             ended: self.ended,
@@ -397,6 +403,7 @@ struct Outcome {
     skips: Vec<LayerSkip>,
     asides: Vec<LayerCandidate>,
     aside_bytes: u64,
+    seen: LiteralSet,
     decoded_bytes: u64,
     codec: Codec,
     ended: bool,
@@ -497,6 +504,7 @@ fn record(
         }
     }
     candidates.append(&mut read.asides);
+    merged.seen.append(&mut read.seen);
     LayerRecord {
         digest,
         stored_bytes,
@@ -514,6 +522,7 @@ fn record(
         aside_bytes: read.aside_bytes,
         expanded_bytes: 0,
         skips: read.skips,
+        seen: merged.seen,
     }
 }
 
@@ -579,6 +588,7 @@ fn add_opened(record: &mut LayerRecord, mut opened: Openings<'_>) {
     record.candidates.append(&mut opened.candidates);
     record.more_candidates += opened.more_in_file;
     record.expanded_bytes = opened.expanded_bytes;
+    record.seen.append(&mut opened.seen);
 }
 
 /// The candidates of one stream that say something of their own, in order of their place.

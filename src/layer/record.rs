@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::content::decode::{AsideKind, Codec};
-use crate::engine::Candidate;
+use crate::engine::{Candidate, Carried, LiteralSet};
 use crate::oci::{DiffId, Digest};
 use crate::tar::{Framing, RegionKind};
 use crate::text::Location;
@@ -56,6 +56,22 @@ pub struct LayerRecord {
     pub expanded_bytes: u64,
     /// What was not read, or is odd.
     pub skips: Vec<LayerSkip>,
+    /// Literals that stand in it, by their numbers in the outline of the rules. No part of what is stored: who keeps records
+    /// keeps it beside them, to know which ones other rules need.
+    #[serde(skip)]
+    pub seen: LiteralSet,
+}
+
+impl LayerRecord {
+    /// Gives the candidates of earlier rules the numbers that their rules have now.
+    ///
+    /// *Errors*: `None` where one is of a rule that changed.
+    pub fn carried(mut self, by: &Carried) -> Option<Self> {
+        for found in &mut self.candidates {
+            found.candidate.rule = by.rule(found.candidate.rule)?;
+        }
+        Some(self)
+    }
 }
 
 /// A candidate and where in the layer it is.

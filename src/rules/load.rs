@@ -1211,6 +1211,16 @@ fn edits(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
+impl Rule {
+    /// Tells whether two rules of the same name find the same, whatever else is said of them.
+    pub(crate) fn digest(&self) -> [u8; 16] {
+        let mut canon = Canon(Vec::new());
+        canon.search(self);
+        let digest = Sha256::digest(&canon.0);
+        *digest.first_chunk().expect("the digest is longer")
+    }
+}
+
 /// The canonical form of rules, as it is hashed. Every text comes with its length, every list with its count, so
 /// that no two sets of rules look alike.
 struct Canon(Vec<u8>);
@@ -1225,6 +1235,11 @@ impl Canon {
         for text in [&rule.title, &rule.description, &rule.provider, &rule.revoke] {
             self.text(text);
         }
+        self.search(rule);
+    }
+
+    /// What decides which candidates there are.
+    fn search(&mut self, rule: &Rule) {
         self.text(rule.severity);
         self.text(rule.confidence);
         self.text(rule.kind);

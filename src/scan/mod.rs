@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::engine::{Candidate, Matcher};
+use crate::engine::{Candidate, Matcher, Outline};
 use crate::finding::{Fingerprinter, Report};
 use crate::layer::{LayerReader, LayerRecord, Progress};
 use crate::limits::{Budget, Limits};
@@ -187,6 +187,11 @@ impl Scan {
     /// The rules in force.
     pub fn rules(&self) -> &RuleSet {
         self.matcher.rules()
+    }
+
+    /// What of the rules decides which layers need not be read again after they changed.
+    pub fn outline(&self) -> Outline {
+        self.matcher.outline()
     }
 
     /// Scans all targets. What goes wrong with a target or a layer is in the report, a panic included; what was found

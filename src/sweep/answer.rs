@@ -11,7 +11,7 @@ use crate::scan::stored::StoredImage;
 use crate::text::secret::Sealer;
 
 use super::journal;
-use super::run::Records;
+use super::run::{Kept, Records};
 use super::state::{State, StateError};
 
 /// Rows of text under names.
@@ -624,14 +624,27 @@ impl State {
             .first()
             .map(|tag| format!(":{tag}"))
             .unwrap_or_default();
-        Records::default().stored(
-            &parts,
-            image.repository.clone(),
-            format!("{}{tag}@{}", image.repository, image.digest),
-            scan.rules().hash(),
-            sealer,
-            |blob| self.ask(|connection| journal::record(connection, blob, ruleset)),
-        )
+        let kept = KeptWith { state: self, ruleset };
+        let mut stored = Records::new(scan, sealer).stored(&parts, &kept)?;
+        stored.repository = image.repository.clone();
+        stored.name = format!("{}{tag}@{}", image.repository, image.digest);
+        Ok(stored)
+    }
+}
+
+/// Records of a state that count for some rules.
+struct KeptWith<'s> {
+    state: &'s State,
+    ruleset: i64,
+}
+
+impl Kept for KeptWith<'_> {
+    fn record(&self, blob: i64) -> Result<Option<journal::Kept>> {
+        self.state
+            .ask(|connection| journal::record(connection, blob, self.ruleset))
+    }
+    fn rules(&self, ruleset: i64) -> Result<journal::Rules> {
+        self.state.ask(|connection| journal::rules(connection, ruleset))
     }
 }
 

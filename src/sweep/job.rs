@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::LiteralSet;
 use crate::oci::Digest;
 
 /// The reason of a loss that is the layer's own doing, and took workers with it.
@@ -76,6 +77,8 @@ pub struct Reading {
     pub gap: Option<(String, String)>,
     /// Its record, sealed and tied to the rules: [`crate::layer::LayerRecord::to_bytes`].
     pub record: Vec<u8>,
+    /// Literals that stand in it, by their numbers in the outline of the rules.
+    pub literals: LiteralSet,
 }
 
 impl Job {

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension as _, Savepoint, params};
 
+use crate::engine::Outline;
 use crate::finding::{Finding, Origin, Report};
 use crate::oci::Digest;
 use crate::rules::{Confidence, Severity};
@@ -78,6 +79,20 @@ pub(super) struct Unassembled {
     pub(super) layers: Vec<AssembledLayer>,
 }
 
+/// The record of a blob as it is kept.
+pub(super) struct Kept {
+    pub(super) bytes: Vec<u8>,
+    /// The rules it was made with.
+    pub(super) ruleset: i64,
+}
+
+/// A set of rules that records were made with.
+pub(super) struct Rules {
+    pub(super) hash: String,
+    /// `None` where it is damaged.
+    pub(super) outline: Option<Outline>,
+}
+
 pub(super) struct AssembledLayer {
     pub(super) blob: i64,
     pub(super) digest: String,
@@ -108,8 +123,13 @@ type Result<T> = std::result::Result<T, StateError>;
 
 impl Journal {
     /// Goes on with the last sweep of this scope, options and rules if it was not finished, or begins one. What failed
-    /// before is tried again.
-    pub(super) fn begin(state: State, target: &Target<'_>, rules: &str) -> Result<(Self, bool)> {
+    /// before is tried again, and what was read with earlier rules that find the same in it counts as read.
+    pub(super) fn begin(
+        state: State,
+        target: &Target<'_>,
+        rules: &str,
+        outline: &Outline,
+    ) -> Result<(Self, bool)> {
         let mut state = state;
         let Target {
             scope,
@@ -120,8 +140,8 @@ impl Journal {
         let begin = |connection: &mut Connection| {
             let save = connection.savepoint()?;
             save.execute(
-                "INSERT INTO ruleset(hash, version) VALUES(?1, ?2) ON CONFLICT(hash) DO NOTHING",
-                params![rules, env!("CARGO_PKG_VERSION")],
+                "INSERT INTO ruleset(hash, version, outline) VALUES(?1, ?2, ?3) ON CONFLICT(hash) DO NOTHING",
+                params![rules, env!("CARGO_PKG_VERSION"), packed(outline)?],
             )?;
             let ruleset: i64 = save.query_row("SELECT id FROM ruleset WHERE hash = ?1", [rules], |row| {
                 row.get(0)
@@ -157,6 +177,7 @@ impl Journal {
                 ),
                 params![ruleset, hosts],
             )?;
+            carry(&save, ruleset, outline)?;
             save.execute(
                 "DELETE FROM image WHERE ruleset_id = ?1 AND complete = 0",
                 [ruleset],
@@ -667,8 +688,8 @@ impl Journal {
         self.write(|save, sweep, ruleset| {
             let (reason, why) = reading.gap.as_ref().map(|(reason, why)| (reason, why)).unzip();
             save.prepare_cached(
-                "UPDATE scan SET state = ?3, bytes_in = ?4, bytes_out = ?5, entries = ?6, reason = ?7, why = ?8 \
-                 WHERE blob_id = ?1 AND ruleset_id = ?2",
+                "UPDATE scan SET state = ?3, bytes_in = ?4, bytes_out = ?5, entries = ?6, reason = ?7, why = ?8, \
+                 record_of = ?2 WHERE blob_id = ?1 AND ruleset_id = ?2",
             )?
             .execute(params![
                 blob,
@@ -680,8 +701,10 @@ impl Journal {
                 reason,
                 why,
             ])?;
-            save.prepare_cached("INSERT OR REPLACE INTO record(blob_id, ruleset_id, record) VALUES(?1, ?2, ?3)")?
-                .execute(params![blob, ruleset, reading.record])?;
+            save.prepare_cached(
+                "INSERT OR REPLACE INTO record(blob_id, ruleset_id, literals, record) VALUES(?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![blob, ruleset, packed(&reading.literals)?, reading.record])?;
             // It may have been one before.
             save.prepare_cached(
                 "DELETE FROM problem WHERE sweep_id = ?1 AND what = (SELECT 'layer ' || digest FROM blob WHERE id = ?2)",
@@ -726,8 +749,13 @@ impl Journal {
     }
 
     /// The record of a blob.
-    pub(super) fn record(&self, blob: i64) -> Result<Option<Vec<u8>>> {
+    pub(super) fn record(&self, blob: i64) -> Result<Option<Kept>> {
         self.ask(|connection, _, ruleset| record(connection, blob, ruleset))
+    }
+
+    /// The rules that a record was made with.
+    pub(super) fn rules(&self, ruleset: i64) -> Result<Rules> {
+        self.ask(|connection, _, _| rules(connection, ruleset))
     }
 
     /// Enters the findings of an image, in place of those it had.
@@ -835,12 +863,70 @@ pub(super) fn parts(connection: &Connection, manifest: i64, ruleset: i64) -> rus
     Ok(Unassembled { record, layers })
 }
 
-/// The record of a blob.
-pub(super) fn record(connection: &Connection, blob: i64, ruleset: i64) -> rusqlite::Result<Option<Vec<u8>>> {
+/// The record of a blob, whichever rules it was made with.
+pub(super) fn record(connection: &Connection, blob: i64, ruleset: i64) -> rusqlite::Result<Option<Kept>> {
     connection
-        .prepare_cached("SELECT record FROM record WHERE blob_id = ?1 AND ruleset_id = ?2")?
-        .query_row(params![blob, ruleset], |row| row.get(0))
+        .prepare_cached(
+            "SELECT r.record, r.ruleset_id FROM scan s JOIN record r ON r.blob_id = s.blob_id AND r.ruleset_id = s.record_of \
+             WHERE s.blob_id = ?1 AND s.ruleset_id = ?2",
+        )?
+        .query_row(params![blob, ruleset], |row| {
+            Ok(Kept {
+                bytes: row.get(0)?,
+                ruleset: row.get(1)?,
+            })
+        })
         .optional()
+}
+
+/// A set of rules that records were made with.
+pub(super) fn rules(connection: &Connection, ruleset: i64) -> rusqlite::Result<Rules> {
+    connection
+        .prepare_cached("SELECT hash, outline FROM ruleset WHERE id = ?1")?
+        .query_row([ruleset], |row| {
+            let outline: Vec<u8> = row.get(1)?;
+            Ok(Rules {
+                hash: row.get(0)?,
+                outline: postcard::from_bytes(&outline).ok(),
+            })
+        })
+}
+
+/// Counts as read what earlier rules read whole and these would find the same in.
+fn carry(save: &Savepoint<'_>, ruleset: i64, outline: &Outline) -> rusqlite::Result<()> {
+    let earlier: Vec<i64> = save
+        .prepare_cached("SELECT id FROM ruleset WHERE id <> ?1 ORDER BY id DESC")?
+        .query_map([ruleset], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for earlier in earlier {
+        let by = rules(save, earlier)?
+            .outline
+            .and_then(|known| outline.carried_from(&known));
+        let Some(by) = by else { continue };
+        let unread: Vec<(i64, Vec<u8>)> = save
+            .prepare_cached(
+                "SELECT r.blob_id, r.literals FROM record r JOIN scan s ON s.blob_id = r.blob_id AND s.ruleset_id = ?2 \
+                 WHERE r.ruleset_id = ?2 AND s.state = 'done' AND NOT EXISTS (SELECT 1 FROM scan n \
+                   WHERE n.blob_id = r.blob_id AND n.ruleset_id = ?1 AND n.state IN ('done', 'partial'))",
+            )?
+            .query_map([ruleset, earlier], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let mut enter = save.prepare_cached(
+            "INSERT OR REPLACE INTO scan(blob_id, ruleset_id, record_of, state, bytes_in, bytes_out, entries) \
+             SELECT blob_id, ?1, ?2, state, bytes_in, bytes_out, entries FROM scan WHERE blob_id = ?3 AND ruleset_id = ?2",
+        )?;
+        for (blob, literals) in unread {
+            let seen = postcard::from_bytes(&literals);
+            if seen.is_ok_and(|seen| by.holds_for(&seen)) {
+                enter.execute([ruleset, earlier, blob])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn packed(value: &impl serde::Serialize) -> rusqlite::Result<Vec<u8>> {
+    postcard::to_stdvec(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 fn note_problem(

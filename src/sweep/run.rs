@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::engine::Carried;
+use crate::layer::stored::StoredError;
 use crate::layer::{LayerRecord, Progress};
 use crate::limits::Limits;
 use crate::oci::{
@@ -251,7 +253,8 @@ impl Sweep {
             options: &self.choice.text(),
             hosts: &hosts,
         };
-        let (journal, resumed) = Journal::begin(state, &target, self.scan.rules().hash())?;
+        let (journal, resumed) =
+            Journal::begin(state, &target, self.scan.rules().hash(), &self.scan.outline())?;
         if resumed {
             tell.resumed();
         }
@@ -857,22 +860,13 @@ impl Run<'_> {
             return Ok(());
         }
         let todo = self.journal().unassembled()?;
-        let mut records = Records::default();
+        let mut records = Records::new(&self.sweep.scan, &self.sweep.sealer);
         for (number, manifest) in todo.iter().enumerate() {
             if self.is_over() {
                 break;
             }
             let parts = self.journal().parts(*manifest)?;
-            let rules = self.sweep.scan.rules().hash().to_owned();
-            let load = |blob| self.journal().record(blob);
-            let stored = records.stored(
-                &parts,
-                String::new(),
-                String::new(),
-                &rules,
-                &self.sweep.sealer,
-                load,
-            )?;
+            let stored = records.stored(&parts, &*self.journal())?;
             let mut report = self.sweep.scan.assemble(vec![stored]);
             report.conceal();
             let counting = report.findings.iter().filter(|finding| journal::counts(finding));
@@ -885,22 +879,50 @@ impl Run<'_> {
     }
 }
 
-/// Records of layers, kept for the next image that has them.
-#[derive(Default)]
-pub(super) struct Records(HashMap<i64, Arc<LayerRecord>>);
+/// What keeps records.
+pub(super) trait Kept {
+    /// The record of a blob.
+    fn record(&self, blob: i64) -> Result<Option<journal::Kept>, StateError>;
+    /// The rules that a record was made with.
+    fn rules(&self, ruleset: i64) -> Result<journal::Rules, StateError>;
+}
 
-impl Records {
-    /// An image with what was read of its layers.
+impl Kept for Journal {
+    fn record(&self, blob: i64) -> Result<Option<journal::Kept>, StateError> {
+        Self::record(self, blob)
+    }
+    fn rules(&self, ruleset: i64) -> Result<journal::Rules, StateError> {
+        Self::rules(self, ruleset)
+    }
+}
+
+/// Records of layers, kept for the next image that has them.
+pub(super) struct Records<'s> {
+    scan: &'s Scan,
+    sealer: &'s Sealer,
+    at_hand: HashMap<i64, Arc<LayerRecord>>,
+    /// By the number of earlier rules: their hash, and how what they found holds for those of the scan.
+    earlier: HashMap<i64, (String, Option<Carried>)>,
+}
+
+impl<'s> Records<'s> {
+    /// Records that are read with the rules of `scan`, or with earlier ones that find the same.
+    pub(super) fn new(scan: &'s Scan, sealer: &'s Sealer) -> Self {
+        Self {
+            scan,
+            sealer,
+            at_hand: HashMap::new(),
+            earlier: HashMap::new(),
+        }
+    }
+
+    /// An image with what was read of its layers, without a name.
     pub(super) fn stored(
         &mut self,
         parts: &Unassembled,
-        repository: String,
-        name: String,
-        rules: &str,
-        sealer: &Sealer,
-        load: impl Fn(i64) -> Result<Option<Vec<u8>>, StateError>,
+        kept: &impl Kept,
     ) -> Result<StoredImage, StateError> {
-        let image = ImageRecord::from_bytes(&parts.record, rules, sealer);
+        let image = ImageRecord::from_bytes(&parts.record, self.scan.rules().hash(), self.sealer);
         let mut layers = HashMap::new();
         let mut unread = HashMap::new();
         for layer in &parts.layers {
@@ -911,18 +933,8 @@ impl Records {
                 unread.insert(digest, why.clone());
                 continue;
             }
-            if self.0.len() > RECORDS_AT_HAND {
-                self.0.clear();
-            }
-            let record = match self.0.get(&layer.blob) {
-                Some(record) => Some(Arc::clone(record)),
-                None => load(layer.blob)?
-                    .and_then(|bytes| LayerRecord::from_bytes(&bytes, rules, sealer).ok())
-                    .map(Arc::new),
-            };
-            match record {
+            match self.record(layer.blob, kept)? {
                 Some(record) => {
-                    self.0.insert(layer.blob, Arc::clone(&record));
                     layers.insert(digest, record);
                 }
                 None => {
@@ -936,12 +948,55 @@ impl Records {
             Err(error) => ImageRecord::damaged(error.to_string()),
         };
         Ok(StoredImage {
-            repository,
-            name,
+            repository: String::new(),
+            name: String::new(),
             image: Arc::new(image),
             layers,
             unread,
         })
+    }
+
+    /// The record of a blob; `None` where it is damaged.
+    fn record(&mut self, blob: i64, kept: &impl Kept) -> Result<Option<Arc<LayerRecord>>, StateError> {
+        if self.at_hand.len() > RECORDS_AT_HAND {
+            self.at_hand.clear();
+        }
+        if let Some(record) = self.at_hand.get(&blob) {
+            return Ok(Some(Arc::clone(record)));
+        }
+        let Some(stored) = kept.record(blob)? else {
+            return Ok(None);
+        };
+        let ours = self.scan.rules().hash();
+        let record = match LayerRecord::from_bytes(&stored.bytes, ours, self.sealer) {
+            Err(StoredError::Foreign) => self.carried(&stored, kept)?,
+            read => read.ok(),
+        };
+        let record = record.map(Arc::new);
+        if let Some(record) = &record {
+            self.at_hand.insert(blob, Arc::clone(record));
+        }
+        Ok(record)
+    }
+
+    /// A record that was made with earlier rules, as those of the scan would have made it.
+    fn carried(
+        &mut self,
+        stored: &journal::Kept,
+        kept: &impl Kept,
+    ) -> Result<Option<LayerRecord>, StateError> {
+        if !self.earlier.contains_key(&stored.ruleset) {
+            let rules = kept.rules(stored.ruleset)?;
+            let by = rules
+                .outline
+                .and_then(|known| self.scan.outline().carried_from(&known));
+            self.earlier.insert(stored.ruleset, (rules.hash, by));
+        }
+        let (hash, by) = &self.earlier[&stored.ruleset];
+        let record = LayerRecord::from_bytes(&stored.bytes, hash, self.sealer).ok();
+        Ok(record
+            .zip(by.as_ref())
+            .and_then(|(record, by)| record.carried(by)))
     }
 }
 

@@ -3,7 +3,8 @@ CREATE TABLE install(id INTEGER PRIMARY KEY CHECK(id = 1), key_check BLOB NOT NU
 
 CREATE TABLE registry(id INTEGER PRIMARY KEY, host TEXT NOT NULL UNIQUE, kind TEXT NOT NULL) STRICT;
 
-CREATE TABLE ruleset(id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, version TEXT NOT NULL) STRICT;
+-- `outline` is what tells which layers other rules need to read again.
+CREATE TABLE ruleset(id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, version TEXT NOT NULL, outline BLOB NOT NULL) STRICT;
 
 CREATE TABLE sweep(id INTEGER PRIMARY KEY, scope TEXT NOT NULL, options TEXT NOT NULL,
   hosts TEXT NOT NULL, -- of its registries, a list in JSON
@@ -59,14 +60,16 @@ CREATE TABLE manifest_blob(manifest_id INTEGER NOT NULL REFERENCES manifest(id),
   blob_id INTEGER NOT NULL REFERENCES blob(id), PRIMARY KEY(manifest_id, ord)) STRICT, WITHOUT ROWID;
 CREATE INDEX manifest_blob_rev ON manifest_blob(blob_id);
 
+-- `record_of` are the rules that its record was made with: these, or earlier ones that find the same in it.
 CREATE TABLE scan(blob_id INTEGER NOT NULL REFERENCES blob(id), ruleset_id INTEGER NOT NULL REFERENCES ruleset(id),
+  record_of INTEGER REFERENCES ruleset(id),
   state TEXT NOT NULL CHECK(state IN ('pending', 'done', 'partial', 'failed')),
   bytes_in INTEGER, bytes_out INTEGER, entries INTEGER, reason TEXT, why TEXT, PRIMARY KEY(blob_id, ruleset_id)) STRICT,
   WITHOUT ROWID;
 CREATE INDEX scan_todo ON scan(ruleset_id) WHERE state = 'pending';
--- Apart from the verdicts: most questions need no record.
+-- Apart from the verdicts: most questions need no record. `literals` are those of its rules that stand in the layer.
 CREATE TABLE record(blob_id INTEGER NOT NULL REFERENCES blob(id), ruleset_id INTEGER NOT NULL REFERENCES ruleset(id),
-  record BLOB NOT NULL, PRIMARY KEY(blob_id, ruleset_id)) STRICT;
+  literals BLOB NOT NULL, record BLOB NOT NULL, PRIMARY KEY(blob_id, ruleset_id)) STRICT;
 
 CREATE TABLE secret(id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE, redacted TEXT NOT NULL,
   first_sweep INTEGER NOT NULL) STRICT;

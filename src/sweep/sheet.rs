@@ -68,6 +68,7 @@ impl Outcome {
 mod tests {
     use super::super::job::{Loss, Reading};
     use super::*;
+    use crate::engine::LiteralSet;
     use crate::oci::Digest;
 
     fn terms(key: &str) -> Terms {
@@ -115,6 +116,7 @@ mod tests {
                 entries: 1,
                 gap: None,
                 record: b"not a record".to_vec(),
+                literals: LiteralSet::default(),
             }),
         };
         let bytes = outcome.to_bytes(&terms("one"));

@@ -196,6 +196,7 @@ impl Reader<'_> {
             entries: record.framing.entries,
             gap: skip.map(|skip| (skip.reason.to_owned(), skip.detail.clone())),
             record: packed,
+            literals: record.seen.clone(),
         })
     }
 }

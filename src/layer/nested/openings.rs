@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::content::archive::Refusal;
+use crate::engine::LiteralSet;
 use crate::limits::{LimitHit, Limits};
 use crate::text::Lossless;
 use crate::text::chain::{Chain, Link};
@@ -29,6 +30,8 @@ pub(super) struct Opened {
     pub(super) lost_bytes: u64,
     /// Whether the scan was ended before all of it was searched.
     pub(super) interrupted: bool,
+    /// Literals that stood in it.
+    pub(super) seen: LiteralSet,
 }
 
 /// What could not be opened: in which container and why, and of its members the first and how many.
@@ -71,6 +74,8 @@ pub(in crate::layer) struct Openings<'a> {
     pub(in crate::layer) over: u64,
     pub(in crate::layer) lost_bytes: u64,
     pub(in crate::layer) interrupted: bool,
+    /// Literals that stood in archives.
+    pub(in crate::layer) seen: LiteralSet,
 }
 
 impl<'a> Openings<'a> {
@@ -90,6 +95,7 @@ impl<'a> Openings<'a> {
             over: 0,
             lost_bytes: 0,
             interrupted: false,
+            seen: LiteralSet::default(),
         }
     }
 
@@ -114,7 +120,8 @@ impl<'a> Openings<'a> {
         }
     }
 
-    fn append(&mut self, opened: Opened) {
+    fn append(&mut self, mut opened: Opened) {
+        self.seen.append(&mut opened.seen);
         self.interrupted |= opened.interrupted;
         // Decided here and not where the work is done: there it would depend on which thread was first.
         if self.is_exhausted() {
