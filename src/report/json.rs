@@ -200,6 +200,13 @@ fn read_lines(bytes: &[u8]) -> Result<wire::Report, ReadError> {
             continue;
         }
         match serde_json::from_slice(line) {
+            // Lines behind a second header are of another report.
+            Ok(Record::Header(_)) if header.is_some() => {
+                return Err(ReadError::Form {
+                    line: index + 1,
+                    source: serde::de::Error::custom("a second header"),
+                });
+            }
             Ok(Record::Header(record)) => header = Some(record),
             Ok(Record::Target(record)) => targets.push(record),
             Ok(Record::Image(record)) => images.push(record),

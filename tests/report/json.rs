@@ -162,9 +162,11 @@ fn fields_and_records_of_later_versions_are_passed_over() {
 #[test]
 fn what_is_no_report_is_refused_by_name() {
     let sarif = written("sarif", &fixture::sample(), Reveal::Redacted);
+    let two = written("jsonl", &fixture::sample(), Reveal::Redacted).repeat(2);
     for (bytes, expected) in [
+        (&two[..], "not a report"),
         (
-            &b"{\"schema\":\"layersift.report/9\"}"[..],
+            b"{\"schema\":\"layersift.report/9\"}",
             "schema `layersift.report/9` is not",
         ),
         (b"{}", "schema `none` is not"),
