@@ -55,6 +55,13 @@ pub(super) struct ReadManifest<'r> {
     pub(super) complete: bool,
 }
 
+/// A layer that is to be read, in few bytes: there may be many.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unread {
+    pub(super) blob: i64,
+    pub(super) size: u64,
+}
+
 /// A layer that is to be read.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
@@ -113,6 +120,9 @@ const HAS_BLOB: &str = "EXISTS (SELECT 1 FROM manifest_blob mb \
     JOIN repo_manifest rm ON rm.manifest_id = mb.manifest_id AND rm.gone_sweep IS NULL \
     JOIN repository p ON p.id = rm.repository_id JOIN registry r ON r.id = p.registry_id \
     WHERE mb.blob_id = b.id AND r.host IN (SELECT value FROM json_each(?2)))";
+
+/// Whether a manifest `m` was not read with the rules `?1`.
+const UNREAD: &str = "NOT EXISTS (SELECT 1 FROM image i WHERE i.manifest_id = m.id AND i.ruleset_id = ?1)";
 
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -539,22 +549,40 @@ impl Journal {
         })
     }
 
-    /// Manifests that are there and were not read with these rules.
-    pub(super) fn unread_manifests(&self) -> Result<Vec<Pending>> {
+    /// How many manifests of these registries are there and were not read with these rules, and the number of the last.
+    pub(super) fn unread_manifests(&self) -> Result<(u64, i64)> {
+        self.ask(|connection, _, ruleset| {
+            connection
+                .prepare_cached(&format!(
+                    "SELECT count(*), coalesce(max(m.id), 0) FROM manifest m WHERE {UNREAD} AND EXISTS \
+                     (SELECT 1 FROM repo_manifest rm JOIN repository p ON p.id = rm.repository_id \
+                      JOIN registry r ON r.id = p.registry_id WHERE rm.manifest_id = m.id AND rm.gone_sweep IS NULL \
+                      AND r.host IN (SELECT value FROM json_each(?2)))"
+                ))?
+                .query_row(params![ruleset, self.hosts], |row| {
+                    Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?))
+                })
+        })
+    }
+
+    /// The next of these manifests behind the number `after`, at most `most`, and none behind the number `until`.
+    pub(super) fn next_manifests(&self, after: i64, until: i64, most: usize) -> Result<Vec<Pending>> {
         self.ask(|connection, _, ruleset| {
             let mut pending: Vec<Pending> = Vec::new();
-            let mut rows = connection.prepare_cached(
+            let mut rows = connection.prepare_cached(&format!(
                 "SELECT m.id, m.digest, r.host, p.name FROM manifest m \
                  JOIN repo_manifest rm ON rm.manifest_id = m.id AND rm.gone_sweep IS NULL \
                  JOIN repository p ON p.id = rm.repository_id JOIN registry r ON r.id = p.registry_id \
-                 WHERE NOT EXISTS (SELECT 1 FROM image i WHERE i.manifest_id = m.id AND i.ruleset_id = ?1) \
+                 WHERE m.id > ?3 AND m.id <= ?4 AND {UNREAD} AND r.host IN (SELECT value FROM json_each(?2)) \
                  ORDER BY m.id, p.id",
-            )?;
-            let mut rows = rows.query([ruleset])?;
+            ))?;
+            let mut rows = rows.query(params![ruleset, self.hosts, after, until])?;
             while let Some(row) = rows.next()? {
                 let (id, digest, place) = (row.get(0)?, row.get(1)?, (row.get(2)?, row.get(3)?));
+                let is_full = pending.len() == most;
                 match pending.last_mut() {
                     Some(last) if last.id == id => last.places.push(place),
+                    _ if is_full => break,
                     _ => pending.push(Pending {
                         id,
                         digest,
@@ -640,11 +668,11 @@ impl Journal {
     /// share come first, the most bytes saved first; then those that files were copied into, before what commands made.
     ///
     /// Layers of other registries are left to their own sweeps, and nobody waits for those of deleted images.
-    pub(super) fn unread_layers(&self) -> Result<Vec<Layer>> {
+    pub(super) fn unread_layers(&self) -> Result<Vec<Unread>> {
         self.ask(|connection, _, ruleset| {
             connection
                 .prepare_cached(&format!(
-                    "SELECT b.id, b.digest, b.size, b.media_type, \
+                    "SELECT b.id, b.size, \
                      (SELECT count(*) FROM manifest_blob mb WHERE mb.blob_id = b.id) AS shared \
                      FROM scan s JOIN blob b ON b.id = s.blob_id WHERE s.ruleset_id = ?1 AND s.state = 'pending' \
                      AND {HAS_BLOB} \
@@ -652,14 +680,28 @@ impl Journal {
                      b.digest",
                 ))?
                 .query_map(params![ruleset, self.hosts], |row| {
-                    Ok(Layer {
+                    Ok(Unread {
                         blob: row.get(0)?,
-                        digest: row.get(1)?,
-                        size: row.get::<_, i64>(2)?.max(0).cast_unsigned(),
-                        media_type: row.get(3)?,
+                        size: row.get::<_, i64>(1)?.max(0).cast_unsigned(),
                     })
                 })?
                 .collect()
+        })
+    }
+
+    /// What is known of a layer.
+    pub(super) fn layer(&self, blob: i64) -> Result<Layer> {
+        self.ask(|connection, _, _| {
+            connection
+                .prepare_cached("SELECT digest, size, media_type FROM blob WHERE id = ?1")?
+                .query_row([blob], |row| {
+                    Ok(Layer {
+                        blob,
+                        digest: row.get(0)?,
+                        size: row.get::<_, i64>(1)?.max(0).cast_unsigned(),
+                        media_type: row.get(2)?,
+                    })
+                })
         })
     }
 

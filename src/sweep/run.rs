@@ -27,13 +27,16 @@ use crate::text::secret::Sealer;
 use super::drivers::{Contents, Driver, Kind, Tagged};
 use super::hosts::{Host, Hosts};
 use super::job::{Loss, Place};
-use super::journal::{self, Journal, Layer, Pending, ReadManifest, SeenTag, Target, Unassembled};
+use super::journal::{self, Journal, Pending, ReadManifest, SeenTag, Target, Unassembled, Unread};
 use super::queue::{QueueError, QueueOptions};
 use super::scope::{Choice, Scope};
 use super::state::{State, StateError};
 
 /// Records that are kept at hand while images are assembled: base layers are in many.
 const RECORDS_AT_HAND: usize = 64;
+
+/// Manifests that are known at a time, of those that are to be read.
+const MANIFESTS_AT_HAND: usize = 1000;
 
 /// Tags whose digests are asked for between two writes.
 const TAGS_A_WRITE: usize = 50;
@@ -321,13 +324,14 @@ impl Run<'_> {
     }
 
     /// The layers that are to be read in this sweep.
-    fn unread_layers(&self) -> Result<Vec<Layer>, StateError> {
+    fn unread_layers(&self) -> Result<Vec<Unread>, StateError> {
         let mut layers = self.journal().unread_layers()?;
         if let Some(most) = self.sweep.choice.max_layer {
             let (small, large) = layers.into_iter().partition(|layer| layer.size <= most);
             layers = small;
-            let large: Vec<Layer> = large;
+            let large: Vec<Unread> = large;
             for layer in large {
+                let layer = self.journal().layer(layer.blob)?;
                 let why = format!("it has {} bytes, and --max-layer is {most}", layer.size);
                 self.lost(&layer, &Loss::lasting("layer-size", &why))?;
             }
@@ -691,33 +695,36 @@ impl Run<'_> {
         let done = AtomicU64::new(0);
         for _ in 0..=self.sweep.limits.index_depth {
             self.journal().close_over_children()?;
-            let mut pending = self.journal().unread_manifests()?;
-            {
-                let failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
-                pending.retain(|manifest| {
-                    // A manifest of a registry that this sweep is not about is read by the sweep that is.
-                    !failed.contains(&manifest.id)
-                        && manifest
-                            .places
-                            .iter()
-                            .any(|(host, _)| self.sites.contains_key(host))
-                });
+            let (unread, until) = self.journal().unread_manifests()?;
+            let of = done.load(Ordering::Relaxed) + unread;
+            let (mut after, mut is_any) = (0, false);
+            loop {
+                let mut pending = self.journal().next_manifests(after, until, MANIFESTS_AT_HAND)?;
+                let Some(last) = pending.last() else { break };
+                after = last.id;
+                {
+                    let failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+                    pending.retain(|manifest| !failed.contains(&manifest.id));
+                }
+                if self.is_over() {
+                    return Ok(());
+                }
+                is_any |= !pending.is_empty();
+                self.each(&pending, |manifest| {
+                    if !self.manifest(manifest)? {
+                        failed
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .insert(manifest.id);
+                    }
+                    let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                    self.tell.step(Stage::Manifests, done, of.max(done));
+                    Ok(())
+                })?;
             }
-            if pending.is_empty() || self.is_over() {
+            if !is_any {
                 break;
             }
-            let of = done.load(Ordering::Relaxed) + pending.len() as u64;
-            self.each(&pending, |manifest| {
-                if !self.manifest(manifest)? {
-                    failed
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .insert(manifest.id);
-                }
-                let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-                self.tell.step(Stage::Manifests, done, of);
-                Ok(())
-            })?;
         }
         Ok(())
     }

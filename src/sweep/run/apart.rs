@@ -48,13 +48,14 @@ impl Sweep {
         let layers = run.unread_layers()?;
         let mut jobs = Vec::new();
         let mut bytes = 0;
-        for layer in &layers {
-            match run.job(layer)? {
+        for layer in layers {
+            let layer = run.journal().layer(layer.blob)?;
+            match run.job(&layer)? {
                 Ok(job) => {
                     bytes += layer.size;
                     jobs.push(job);
                 }
-                Err(loss) => run.lost(layer, &loss)?,
+                Err(loss) => run.lost(&layer, &loss)?,
             }
         }
         let left = (jobs.len() as u64, bytes);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::super::job::{Job, Loss, Outcome, Verdict};
-use super::super::journal::Layer;
+use super::super::journal::{Layer, Unread, Wanted};
 use super::super::queue::{LayerQueue, Local, Nats, Put, QueueError, QueueOptions};
 use super::super::state::StateError;
 use super::super::worker::{self, Reader};
@@ -47,7 +47,7 @@ impl Run<'_> {
     }
 
     /// Has layers read by the workers of a queue.
-    fn read_elsewhere(&self, options: QueueOptions, layers: Vec<Layer>) -> Result<(), SweepError> {
+    fn read_elsewhere(&self, options: QueueOptions, layers: Vec<Unread>) -> Result<(), SweepError> {
         let hosts: Vec<String> = self.sites.keys().cloned().collect();
         let queue = Nats::lead(
             options,
@@ -63,7 +63,7 @@ impl Run<'_> {
     }
 
     /// Reads layers in this process.
-    fn read_here(&self, layers: Vec<Layer>) -> Result<(), SweepError> {
+    fn read_here(&self, layers: Vec<Unread>) -> Result<(), SweepError> {
         let parallel = self.sweep.parallel.max(1);
         let queue = Local::new(parallel, DEATHS);
         let threads = parallel.min(layers.len());
@@ -81,7 +81,7 @@ impl Run<'_> {
     }
 
     /// Puts layers and enters what becomes of them, until all of them came back or the sweep is over.
-    fn coordinate(&self, queue: &dyn LayerQueue, layers: Vec<Layer>) -> Result<(), SweepError> {
+    fn coordinate(&self, queue: &dyn LayerQueue, layers: Vec<Unread>) -> Result<(), SweepError> {
         let of = layers.len() as u64;
         let mut left = VecDeque::from(layers);
         let mut done = 0;
@@ -92,8 +92,9 @@ impl Run<'_> {
         while !self.is_over() && (!left.is_empty() || !out.is_empty()) {
             while out.len() < queue.room()
                 && !self.is_over()
-                && let Some(layer) = left.pop_front()
+                && let Some(unread) = left.pop_front()
             {
+                let layer = self.journal().layer(unread.blob)?;
                 match self.job(&layer)? {
                     Ok(job) => {
                         queue.put(&job)?;
@@ -132,27 +133,25 @@ impl Run<'_> {
     fn enter_what_is_there(
         &self,
         queue: &dyn LayerQueue,
-        left: &mut VecDeque<Layer>,
+        left: &mut VecDeque<Unread>,
     ) -> Result<u64, SweepError> {
         let mut entered = HashSet::new();
-        let unread: HashMap<String, i64> = left
-            .iter()
-            .map(|layer| (layer.digest.clone(), layer.blob))
-            .collect();
         while let Some(delivery) = queue.outcome(PATIENCE)? {
             let Outcome { digest, verdict } = delivery.outcome();
+            let mut journal = self.journal();
             if let Verdict::Read(reading) = verdict
-                && let Some(blob) = unread.get(digest.as_str())
-                && entered.insert(digest.to_string())
+                && let Some((blob, Wanted::Unread)) = journal.wanted(digest.as_str())?
             {
-                self.journal().read(*blob, reading)?;
+                journal.read(blob, reading)?;
+                entered.insert(blob);
             }
+            drop(journal);
             delivery.settle()?;
             if self.is_over() {
                 break;
             }
         }
-        left.retain(|layer| !entered.contains(&layer.digest));
+        left.retain(|layer| !entered.contains(&layer.blob));
         Ok(entered.len() as u64)
     }
 
