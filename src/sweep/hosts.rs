@@ -8,8 +8,8 @@ use crate::oci::Reference;
 use crate::source::SourceError;
 use crate::source::registry::{self, Counts, Pace, RegistryOptions, RegistrySource, Session};
 
-/// Repositories of one registry that are kept open.
-const OPEN_REPOSITORIES: usize = 256;
+/// Repositories of one registry that are kept open, at about 50 KiB each. Lists and manifests are read repository by repository.
+const OPEN_REPOSITORIES: usize = 64;
 
 /// Registries, each opened when it is first spoken to.
 pub(super) struct Hosts {
