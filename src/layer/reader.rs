@@ -628,6 +628,21 @@ impl Drop for GiveBack<'_> {
 pub(super) fn oddity_text(oddity: Oddity) -> (Severeness, &'static str, &'static str) {
     use Severeness::{Incomplete, Note};
     match oddity {
+        Oddity::AmbiguousKind => (
+            Note,
+            "tar-ambiguous-kind",
+            "a member is a file by one of its names and a directory by another",
+        ),
+        Oddity::AmbiguousNumber => (
+            Note,
+            "tar-ambiguous-number",
+            "a number in a header is read in two ways",
+        ),
+        Oddity::AmbiguousSparse => (
+            Note,
+            "tar-ambiguous-sparse",
+            "the holes of a file are told in two ways",
+        ),
         Oddity::BodyOfBodiless => (
             Note,
             "tar-body-of-bodiless",
@@ -639,6 +654,11 @@ pub(super) fn oddity_text(oddity: Oddity) -> (Severeness, &'static str, &'static
             Note,
             "tar-duplicate-extension",
             "two extended headers give one field",
+        ),
+        Oddity::EmptyExtension => (
+            Note,
+            "tar-empty-extension",
+            "an extended header gives an empty field",
         ),
         Oddity::GlobalOverride => (
             Note,
@@ -659,6 +679,21 @@ pub(super) fn oddity_text(oddity: Oddity) -> (Severeness, &'static str, &'static
         Oddity::NulInName => (Note, "tar-nul-in-name", "a name goes on behind a NUL byte"),
         Oddity::OversizeExtension => (Incomplete, "tar-header", "an extended header is over the limit"),
         Oddity::OversizeSparseMap => (Incomplete, "sparse-runs", "a sparse map is over the limit"),
+        Oddity::PaddedExtension => (
+            Note,
+            "tar-padded-extension",
+            "bytes fill the block of an extended header",
+        ),
+        Oddity::SolarisExtension => (
+            Note,
+            "tar-solaris-extension",
+            "a member is an extended header to some readers",
+        ),
+        Oddity::StrayFields => (
+            Note,
+            "tar-stray-fields",
+            "a header has fields that its format has not",
+        ),
         Oddity::TrailingData => (Note, "tar-trailing-data", "bytes follow the end of the archive"),
         Oddity::Truncated => (Incomplete, "tar-truncated", "the archive ends within a member"),
     }

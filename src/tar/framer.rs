@@ -369,6 +369,9 @@ impl Framer {
         if header.malformed {
             self.note(Oddity::MalformedHeader, start, sink);
         }
+        if header.is_ambiguous {
+            self.note(Oddity::AmbiguousNumber, start, sink);
+        }
         self.gap = Gap::None;
         match Extension::of(header.typeflag) {
             Some(extension) => self.extension(extension, size.unsigned_abs(), sink),
@@ -460,6 +463,7 @@ impl Framer {
         let found = [
             (records.is_malformed, Oddity::MalformedExtension),
             (records.is_ambiguous, Oddity::DuplicateExtension),
+            (records.is_emptied, Oddity::EmptyExtension),
             (records.hides_behind_nul, Oddity::NulInName),
             (is_override, Oddity::GlobalOverride),
         ];
@@ -486,11 +490,7 @@ impl Framer {
         self.entries += 1;
 
         let name = self.name(header, extended, sink);
-        let typeflag = match header.typeflag {
-            0 if name.ends_with_slash() => b'5',
-            0 => b'0',
-            typeflag => typeflag,
-        };
+        let typeflag = self.typeflag(header, &name, sink);
         let mut numbers = Numbers::default();
         let declared = numbers.or(records.size, size);
         let body = if header::is_bodiless(typeflag) {
@@ -507,9 +507,16 @@ impl Framer {
             numbers.are_bad = true;
             None
         });
+        if Sparse::is_ambiguous(sparse.as_ref(), header, records) {
+            self.note(Oddity::AmbiguousSparse, start, sink);
+        }
         let entry = Entry {
             path: match &sparse {
                 Some(sparse) if sparse.version != Version::OldGnu && !records.sparse.name.is_empty() => {
+                    let is_long = records.path.is_some() || extended.name.is_some();
+                    if is_long && name != Name::whole(records.sparse.name) {
+                        self.note(Oddity::MixedLongNames, start, sink);
+                    }
                     EntryPath::normalise(records.sparse.name)
                 }
                 _ => EntryPath::normalise_joined(name.prefix, name.name),
@@ -535,6 +542,29 @@ impl Framer {
         match sparse {
             Some(sparse) => self.sparse_member(&sparse, header, records, sink),
             None => self.begin(number, start, body, Stored::File),
+        }
+    }
+
+    /// What the member is, and what of that is read otherwise elsewhere. A directory is told by its name where there
+    /// is no type for it.
+    fn typeflag(&mut self, header: &Header, name: &Name, sink: &mut dyn Sink) -> u8 {
+        let start = self.block_start();
+        if header.has_stray_fields() {
+            self.note(Oddity::StrayFields, start, sink);
+        }
+        match header.typeflag {
+            0 => {
+                let is_directory = name.ends_with_slash();
+                if header::until_nul(header.name_field()).ends_with(b"/") != is_directory {
+                    self.note(Oddity::AmbiguousKind, start, sink);
+                }
+                if is_directory { b'5' } else { b'0' }
+            }
+            b'X' => {
+                self.note(Oddity::SolarisExtension, start, sink);
+                b'X'
+            }
+            typeflag => typeflag,
         }
     }
 
@@ -566,7 +596,11 @@ impl Framer {
     ) -> Option<&'t [u8]> {
         let start = self.block_start();
         let gnu = gnu.inspect(|field| self.note_nul(field, sink));
-        let gnu = gnu.map(header::until_nul).filter(|name| !name.is_empty());
+        let gnu = gnu.map(header::until_nul);
+        if gnu.is_some_and(<[u8]>::is_empty) {
+            self.note(Oddity::EmptyExtension, start, sink);
+        }
+        let gnu = gnu.filter(|name| !name.is_empty());
         if gnu.is_some() && pax.is_some() && gnu != pax {
             self.note(Oddity::MixedLongNames, start, sink);
         }
@@ -663,6 +697,9 @@ impl Framer {
         let Some(map) = map else {
             return Stored::File;
         };
+        if map.is_ambiguous() {
+            self.note(Oddity::AmbiguousSparse, header, sink);
+        }
         if map.stored() != body {
             self.note(Oddity::MalformedExtension, header, sink);
         }
@@ -712,15 +749,20 @@ impl Framer {
     /// Reads bytes that are not just passed over.
     fn look_into(&mut self, content: &mut Content, taken: &[u8], sink: &mut dyn Sink) {
         match &mut content.stored {
-            Stored::File | Stored::PassedOver | Stored::Runs(_) => {}
-            Stored::Kept(extension) if self.position <= content.body => {
+            Stored::File | Stored::Runs(_) => {}
+            Stored::Kept(_) | Stored::PassedOver if self.position > content.body => {
+                if !header::is_zero(taken) {
+                    self.note(Oddity::PaddedExtension, content.header, sink);
+                }
+            }
+            Stored::PassedOver => {}
+            Stored::Kept(extension) => {
                 let extension = *extension;
                 self.pending.slot(extension).bytes.extend_from_slice(taken);
                 if self.position == content.body {
                     self.keep(extension, content.header, sink);
                 }
             }
-            Stored::Kept(_) => {}
             Stored::TextMap(map) => {
                 map.push(taken);
                 let is_at_block = self.position.is_multiple_of(BLOCK as u64);
@@ -829,7 +871,7 @@ fn tell(kind: RegionKind, span: Range<u64>, entry: Option<u32>, sink: &mut dyn S
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::testing::{Archive, Recorder, sealed, ustar};
+    use super::super::testing::{Archive, Recorder, record, sealed, ustar};
     use super::*;
 
     fn archive() -> Archive {
@@ -1143,6 +1185,168 @@ mod tests {
                 .member(b'0', "a", b"")
                 .frame();
             assert_eq!(found.paths(), ["gnu"]);
+            assert_eq!(found.oddities(), oddities);
+        }
+    }
+
+    #[test]
+    fn a_member_of_the_old_type_that_is_a_directory_by_one_of_its_names_is_noted() {
+        for (long, short, kind, oddities) in [
+            ("d/f", "d/", EntryKind::File, &[Oddity::AmbiguousKind][..]),
+            ("d/", "d", EntryKind::Directory, &[Oddity::AmbiguousKind]),
+            ("d/", "e/", EntryKind::Directory, &[]),
+            ("d", "e", EntryKind::File, &[]),
+        ] {
+            let found = archive()
+                .member(b'L', "L", format!("{long}\0").as_bytes())
+                .member(0, short, b"")
+                .frame();
+            assert_eq!(found.entries[0].kind, kind, "{long} {short}");
+            assert_eq!(found.oddities(), oddities, "{long} {short}");
+        }
+    }
+
+    #[test]
+    fn an_empty_long_name_or_record_takes_nothing_over_and_is_noted() {
+        for extension in [
+            archive().member(b'L', "L", b"\0"),
+            archive().member(b'L', "L", b""),
+            archive().pax(&[("path", b"")]),
+            archive().pax(&[("size", b"")]),
+            archive().pax(&[("GNU.sparse.map", b"")]),
+        ] {
+            let found = extension.member(b'0', "a", b"hello").frame();
+            assert_eq!(found.paths(), ["a"]);
+            assert_eq!(found.entries[0].size, 5);
+            assert_eq!(found.oddities(), [Oddity::EmptyExtension]);
+        }
+        let usual = archive().pax(&[("SCHILY.xattr.user.a", b""), ("uname", b"")]);
+        assert_eq!(usual.member(b'0', "a", b"").frame().oddities(), []);
+    }
+
+    #[test]
+    fn bytes_behind_an_extended_header_are_padding_and_noted() {
+        let mut text = record("mtime", b"1");
+        let header = ustar(b'x', b"x", text.len() as u64);
+        text.extend_from_slice(b"14 path=hidden\n");
+        let found = archive()
+            .raw(&header)
+            .padded(&text)
+            .member(b'0', "a", b"")
+            .frame();
+        assert_eq!(found.paths(), ["a"]);
+        assert_eq!(found.oddities(), [Oddity::PaddedExtension]);
+    }
+
+    #[test]
+    fn an_extended_header_of_solaris_is_a_file_and_noted() {
+        let found = archive()
+            .member(b'X', "x", &record("path", b"p"))
+            .member(b'0', "a", b"")
+            .frame();
+        assert_eq!(found.paths(), ["x", "a"]);
+        assert_eq!(found.oddities(), [Oddity::SolarisExtension]);
+    }
+
+    #[test]
+    fn a_global_header_with_a_map_of_holes_is_noted() {
+        let text = record("GNU.sparse.size", b"3");
+        let found = archive().member(b'g', "g", &text).member(b'0', "a", b"").frame();
+        assert_eq!(found.oddities(), [Oddity::GlobalOverride]);
+    }
+
+    #[test]
+    fn holes_that_are_told_as_no_writer_does_are_noted() {
+        let stray = archive().pax(&[("GNU.sparse.name", b"p")]).member(b'0', "a", b"");
+        let two_sizes = archive()
+            .pax(&[
+                ("GNU.sparse.size", b"20"),
+                ("GNU.sparse.realsize", b"30"),
+                ("GNU.sparse.numblocks", b"1"),
+                ("GNU.sparse.map", b"0,5"),
+            ])
+            .member(b'0', "a", b"abcde");
+        let two_versions = archive()
+            .pax(&[
+                ("GNU.sparse.major", b"1"),
+                ("GNU.sparse.minor", b"0"),
+                ("GNU.sparse.size", b"5"),
+            ])
+            .member(b'0', "a", &sparse_body("1\n0\n5\n", b"abcde"));
+        let stored_size = archive()
+            .pax(&[
+                ("GNU.sparse.size", b"20"),
+                ("GNU.sparse.numblocks", b"1"),
+                ("GNU.sparse.map", b"0,5"),
+                ("size", b"5"),
+            ])
+            .member(b'0', "a", b"abcde");
+        for archive in [stray, two_sizes, two_versions, stored_size] {
+            let found = archive.zeros(2).frame();
+            assert_eq!(found.paths(), ["a"]);
+            assert_eq!(found.oddities(), [Oddity::AmbiguousSparse]);
+        }
+        // Beyond 8 GiB GNU tar writes both.
+        let large = archive()
+            .pax(&[
+                ("GNU.sparse.size", b"60000000000"),
+                ("GNU.sparse.numblocks", b"1"),
+                ("GNU.sparse.map", b"0,5"),
+                ("size", b"5"),
+            ])
+            .member(b'0', "a", b"abcde");
+        assert_eq!(large.zeros(2).frame().oddities(), []);
+    }
+
+    #[test]
+    fn pairs_behind_the_end_of_an_old_map_are_noted() {
+        let mut block = old_sparse(200, &[(10, 5)], 5, false);
+        block[434..458].copy_from_slice(b"00000000144\x0000000000003\0");
+        let found = archive().raw(&sealed(block)).padded(b"hello").zeros(2).frame();
+        assert_eq!(runs(&found), [(512..517, 10)]);
+        assert_eq!(found.oddities(), [Oddity::AmbiguousSparse]);
+    }
+
+    #[test]
+    fn a_sparse_name_that_is_not_the_path_is_noted() {
+        for (path, oddities) in [(&b"other"[..], &[Oddity::MixedLongNames][..]), (b"real", &[])] {
+            let found = archive()
+                .pax(&[
+                    ("path", path),
+                    ("GNU.sparse.name", b"real"),
+                    ("GNU.sparse.size", b"20"),
+                    ("GNU.sparse.numblocks", b"1"),
+                    ("GNU.sparse.map", b"0,5"),
+                ])
+                .member(b'0', "a", b"abcde")
+                .frame();
+            assert_eq!(found.paths(), ["real"]);
+            assert_eq!(found.oddities(), oddities);
+        }
+    }
+
+    #[test]
+    fn fields_that_a_format_has_not_are_noted_and_not_read() {
+        let with = |magic: &[u8], typeflag: u8, at: usize, field: &[u8]| {
+            let mut block = ustar(typeflag, b"a", 0);
+            block[257..265].fill(0);
+            block[257..257 + magic.len()].copy_from_slice(magic);
+            block[at..at + field.len()].copy_from_slice(field);
+            archive().raw(&sealed(block)).frame()
+        };
+        let (v7, gnu) = (&b""[..], &b"ustar  \0"[..]);
+        for (found, oddities) in [
+            (with(v7, b'0', 345, b"prefix"), &[Oddity::StrayFields][..]),
+            (with(v7, b'3', 337, b"0000003\0"), &[Oddity::StrayFields]),
+            (with(v7, b'3', 337, b"0000000\0"), &[]),
+            (
+                with(v7, b'3', 337, b"garbage"),
+                &[Oddity::AmbiguousNumber, Oddity::StrayFields],
+            ),
+            (with(gnu, b'0', 345, b"14217423705\0"), &[]),
+            (with(gnu, b'0', 345, b"pr\xe9fix"), &[Oddity::StrayFields]),
+        ] {
+            assert_eq!(found.paths(), ["a"]);
             assert_eq!(found.oddities(), oddities);
         }
     }

@@ -33,6 +33,8 @@ pub(super) struct Header<'b> {
     pub zero_device: bool,
     /// Whether a number in it cannot be read, for which Go refuses the archive.
     pub malformed: bool,
+    /// Whether other readers than Go read another number in a field, or none.
+    pub is_ambiguous: bool,
     /// What goes before the name, with a slash between; empty for most.
     prefix: &'b [u8],
 }
@@ -54,13 +56,18 @@ impl<'b> Header<'b> {
             mtime: 0,
             zero_device: true,
             malformed: false,
+            is_ambiguous: is_ambiguous(&block[124..136]) || is_ambiguous(&block[148..156]),
             prefix: b"",
         };
         header.mode = header.number(100, 8);
         header.uid = header.number(108, 8);
         header.gid = header.number(116, 8);
         header.mtime = header.number(136, 12);
-        if header.format != Format::V7 {
+        if header.format == Format::V7 {
+            // It has none, but others read some, and end the archive where they cannot.
+            let is_read = |field: &[u8]| numeric(field).is_some() && !is_ambiguous(field);
+            header.is_ambiguous |= !is_read(&block[329..337]) || !is_read(&block[337..345]);
+        } else {
             let (major, minor) = (header.number(329, 8), header.number(337, 8));
             header.zero_device = major == 0 && minor == 0;
         }
@@ -91,14 +98,27 @@ impl<'b> Header<'b> {
         &self.block[..100]
     }
 
+    /// Whether something stands where POSIX has device numbers and a prefix, and this format has not. Times of GNU tar
+    /// are what they should be.
+    pub fn has_stray_fields(&self) -> bool {
+        let is_number = |at: usize| numeric(&self.block[at..at + 8]) != Some(0);
+        match self.format {
+            Format::V7 => is_number(329) || is_number(337) || self.block[345] != 0,
+            Format::Gnu => !has_times(self.block) && (self.prefix.is_empty() || self.typeflag == b'S'),
+            // Behind the prefix there are times, from which a NUL divides it.
+            Format::Star => self.prefix.len() == 131,
+            Format::Ustar => false,
+        }
+    }
+
     /// The whole field of the link's target.
     pub fn link_field(&self) -> &'b [u8] {
         &self.block[157..257]
     }
 
     /// Old GNU: the logical size of a sparse member.
-    pub fn real_size(&self) -> Option<i64> {
-        numeric(&self.block[483..495])
+    pub fn real_size(&self) -> &'b [u8] {
+        &self.block[483..495]
     }
 
     /// Old GNU: the first four pairs of a sparse map.
@@ -117,7 +137,9 @@ impl<'b> Header<'b> {
     }
 
     fn number(&mut self, start: usize, len: usize) -> i64 {
-        let number = numeric(&self.block[start..start + len]);
+        let field = &self.block[start..start + len];
+        let number = numeric(field);
+        self.is_ambiguous |= is_ambiguous(field);
         self.malformed |= number.is_none();
         number.unwrap_or(0)
     }
@@ -246,12 +268,24 @@ fn format(block: &Block) -> Format {
 /// GNU has times where POSIX has the prefix. Go before 1.8 wrote a prefix there nonetheless (golang.org/issues/12594):
 /// what cannot be a time and is ASCII is taken for one.
 fn gnu_prefix(block: &Block) -> &[u8] {
-    let is_time = |field: &[u8]| field[0] == 0 || numeric(field).is_some();
-    if is_time(&block[345..357]) && is_time(&block[357..369]) {
+    if has_times(block) {
         return b"";
     }
     let prefix = until_nul(&block[345..500]);
     if prefix.is_ascii() { prefix } else { b"" }
+}
+
+fn has_times(block: &Block) -> bool {
+    let is_time = |field: &[u8]| field[0] == 0 || numeric(field).is_some();
+    is_time(&block[345..357]) && is_time(&block[357..369])
+}
+
+/// Whether a number begins with NUL, where others end it, or in a way that only Go takes for base 256.
+pub(super) fn is_ambiguous(field: &[u8]) -> bool {
+    match field[0] {
+        0 | b' ' => is_blank(until_nul(field)) && !is_blank(field),
+        first => first > 0x80 && first < 0xff,
+    }
 }
 
 #[cfg(test)]
@@ -275,6 +309,25 @@ mod tests {
             (b"1 7", None),
         ] {
             assert_eq!(numeric(field), number, "{}", field.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_number_that_begins_with_nul_or_is_in_a_base_of_its_own_is_ambiguous() {
+        for (field, is_odd) in [
+            (&b"0000017\0"[..], false),
+            (b"\0\0\0\0\0\0\0\0", false),
+            (b"        ", false),
+            (b" 17\0\0\0\0\0", false),
+            (b"17\x0099 \0\0", false),
+            (b"\x80\0\0\0\0\0\0\x05", false),
+            (b"\xff\xff\xff\xff\xff\xff\xff\xff", false),
+            (b"\x0000017\0\0", true),
+            (b" \0 17 \0 ", true),
+            (b"\x81\0\0\0\0\0\0\x05", true),
+            (b"\xc0\0\0\0\0\0\0\x05", true),
+        ] {
+            assert_eq!(is_ambiguous(field), is_odd, "{}", field.escape_ascii());
         }
     }
 

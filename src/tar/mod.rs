@@ -121,6 +121,15 @@ pub enum EntryKind {
 /// Something odd about an archive: other readers may see other members than Go does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Oddity {
+    /// A member of the old type is a directory by one of its names and a file by another: Go goes by the long one,
+    /// others by the header's.
+    AmbiguousKind,
+    /// A number of a header is one to Go and another, or none, to others: it begins with NUL, or is in base 256 with
+    /// a first byte that no writer uses.
+    AmbiguousNumber,
+    /// What is said of holes in a file is not what any writer says of them, and readers take it differently: records
+    /// of two versions, of none, or of another size than the member's.
+    AmbiguousSparse,
     /// A member without content in the specification declares a size: its bytes are read as members.
     BodyOfBodiless,
     /// More members follow the end of the archive.
@@ -130,7 +139,9 @@ pub enum Oddity {
     DanglingExtension,
     /// Two PAX records, PAX headers or long names give one field; the last one counts.
     DuplicateExtension,
-    /// A global PAX header carries a path, size or link, which Go ignores and GNU tar applies.
+    /// A long name or a PAX record that counts is empty. Go takes the header's field then, others an empty one.
+    EmptyExtension,
+    /// A global PAX header carries a path, size, link or sparse map, which Go ignores and GNU tar applies.
     GlobalOverride,
     /// A PAX record or a sparse map cannot be read, or a map does not fit the stored bytes. What can be read of the
     /// records counts; without its map a sparse member is told as stored.
@@ -138,7 +149,7 @@ pub enum Oddity {
     /// A header's checksum or a number in it cannot be read. Where its size can, what follows is framed by it;
     /// otherwise it is a tail up to the next block that is a header.
     MalformedHeader,
-    /// A GNU long name and a PAX path disagree.
+    /// Of a GNU long name, a PAX path and the name of a sparse member two disagree.
     MixedLongNames,
     /// A name goes on behind a NUL byte.
     NulInName,
@@ -147,6 +158,12 @@ pub enum Oddity {
     /// A sparse map has more runs than [`crate::limits::Limits::sparse_runs`] or more bytes than
     /// [`crate::limits::Limits::tar_header_bytes`]. The member is told as stored.
     OversizeSparseMap,
+    /// Non-zero bytes fill the last block of an extended header. Some readers take them for more of it.
+    PaddedExtension,
+    /// A member of type `X`, which Go takes for a file, and others for the extended header of the next.
+    SolarisExtension,
+    /// A header has something where its format has nothing, or a time, and others have a prefix or a device number.
+    StrayFields,
     /// Non-zero bytes follow the end of the archive.
     TrailingData,
     /// The stream ends within a header or a body. Missing padding is no oddity.

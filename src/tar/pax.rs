@@ -22,6 +22,8 @@ pub(super) struct Records<'t> {
     pub is_malformed: bool,
     /// Whether a key that counts is there twice.
     pub is_ambiguous: bool,
+    /// Whether a key that counts has an empty value.
+    pub is_emptied: bool,
     /// Whether a path, a link or the name of a sparse member goes on behind a NUL.
     pub hides_behind_nul: bool,
 }
@@ -38,6 +40,23 @@ pub(super) struct SparseRecords<'t> {
     /// Version 0.1: offsets and lengths with commas between. Version 0.0, which gives each in a record, is turned
     /// into it.
     pub map: Cow<'t, [u8]>,
+    /// Whether the map is of version 0.0.
+    pub has_pairs: bool,
+}
+
+impl SparseRecords<'_> {
+    /// Whether there is any.
+    pub fn is_any(&self) -> bool {
+        let texts = [
+            self.major,
+            self.minor,
+            self.name,
+            self.size,
+            self.real_size,
+            self.blocks,
+        ];
+        !self.map.is_empty() || texts.iter().any(|text| !text.is_empty())
+    }
 }
 
 /// A record that is a number.
@@ -76,6 +95,8 @@ impl<'t> Records<'t> {
             }
         }
         if !pairs.is_empty() {
+            records.is_ambiguous |= !records.sparse.map.is_empty();
+            records.sparse.has_pairs = true;
             records.sparse.map = Cow::Owned(pairs.join(&b','));
         }
         records
@@ -83,10 +104,13 @@ impl<'t> Records<'t> {
 
     /// Whether it gives what decides where a member lies and how large it is.
     pub fn overrides(&self) -> bool {
-        self.path.is_some() || self.linkpath.is_some() || self.size != Number::Absent
+        let is_named = self.path.is_some() || self.linkpath.is_some();
+        is_named || self.size != Number::Absent || self.sparse.is_any()
     }
 
     fn set(&mut self, key: &[u8], value: &'t [u8]) {
+        let counts = matches!(key, b"path" | b"linkpath" | b"size") || key.starts_with(b"GNU.sparse.");
+        self.is_emptied |= counts && value.is_empty();
         let was_set = match key {
             b"path" => {
                 let value = self.text(value);

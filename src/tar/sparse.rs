@@ -2,10 +2,16 @@
 //! Never makes a hole into bytes.
 
 use super::header::{self, Format, Header};
-use super::pax::{self, Records, SparseRecords};
+use super::pax::{self, Number, Records, SparseRecords};
 
 /// Bytes of one pair of numbers in an old GNU map.
 const PAIR: usize = 24;
+
+/// Pairs of an old GNU map that are in the header itself.
+const PAIRS_IN_HEADER: usize = 4;
+
+/// 8 GiB, the first size that a header cannot say in octal.
+const MAX_OCTAL: u64 = 1 << 33;
 
 /// The longest number of a version 1.0 map. 64 bits need twenty; leading zeros beyond this make the map malformed.
 const DIGITS: usize = 64;
@@ -40,7 +46,7 @@ impl Sparse {
         let size = match version {
             // STAR has another format under the same type.
             Version::OldGnu if header.format != Format::Gnu => return Err(MapError::Malformed),
-            Version::OldGnu => header.real_size(),
+            Version::OldGnu => header::numeric(header.real_size()),
             Version::List | Version::Text => match (sparse.size, sparse.real_size) {
                 (b"", b"") => i64::try_from(stored).ok(),
                 (b"", size) | (size, _) => pax::decimal(size),
@@ -54,6 +60,27 @@ impl Sparse {
                 stored,
             })),
             _ => Err(MapError::Malformed),
+        }
+    }
+
+    /// Whether other readers than Go see other holes in a member of this header and these records, which Go takes as
+    /// `sparse` says: they go by other records than the version, or by the size of the wrong one.
+    pub fn is_ambiguous(sparse: Option<&Self>, header: &Header, records: &Records) -> bool {
+        let said = &records.sparse;
+        let has_two_sizes =
+            !said.size.is_empty() && !said.real_size.is_empty() && said.size != said.real_size;
+        // GNU tar writes one if the header has no room for either size.
+        let is_large = sparse.is_some_and(|sparse| sparse.size.max(sparse.stored) >= MAX_OCTAL);
+        let has_stray_size = records.size != Number::Absent && !is_large;
+        match sparse.map(|sparse| sparse.version) {
+            None => said.is_any(),
+            Some(Version::OldGnu) => {
+                said.is_any() || has_stray_size || header::is_ambiguous(header.real_size())
+            }
+            Some(Version::List) => {
+                has_two_sizes || has_stray_size || (said.has_pairs && said.size.is_empty())
+            }
+            Some(Version::Text) => has_stray_size || !said.map.is_empty() || !said.size.is_empty(),
         }
     }
 }
@@ -95,6 +122,8 @@ pub(super) struct Map {
     count: usize,
     limit: usize,
     runs: Vec<Run>,
+    /// Whether other readers than Go read other pairs.
+    is_ambiguous: bool,
 }
 
 impl Map {
@@ -106,6 +135,7 @@ impl Map {
             count: 0,
             limit,
             runs: Vec::new(),
+            is_ambiguous: false,
         }
     }
 
@@ -128,13 +158,25 @@ impl Map {
 
     /// Reads pairs of an old GNU map, up to the first that is empty.
     pub fn read_pairs(mut self, pairs: &[u8]) -> Result<Self, MapError> {
-        for pair in pairs.chunks_exact(PAIR) {
+        let is_in_header = pairs.len() == PAIRS_IN_HEADER * PAIR;
+        for (number, pair) in pairs.chunks_exact(PAIR).enumerate() {
             if pair[0] == 0 {
+                self.is_ambiguous |= !header::is_zero(&pairs[number * PAIR..]);
                 break;
             }
-            self.add(header::numeric(&pair[..12]), header::numeric(&pair[12..]))?;
+            let (offset, len) = pair.split_at(PAIR / 2);
+            self.is_ambiguous |= header::is_ambiguous(offset) || header::is_ambiguous(len);
+            let (offset, len) = (header::numeric(offset), header::numeric(len));
+            // Some readers pass over what begins at 0 and stands behind the header.
+            self.is_ambiguous |= !is_in_header && offset == Some(0) && len != Some(0);
+            self.add(offset, len)?;
         }
         Ok(self)
+    }
+
+    /// Whether other readers than Go read other runs.
+    pub fn is_ambiguous(&self) -> bool {
+        self.is_ambiguous
     }
 
     /// Bytes that are stored.
