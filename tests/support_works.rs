@@ -1,6 +1,8 @@
 //! Tests of the test images and the test registry: if other tools did not read them, they would prove nothing.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 
 use layersift::oci::Digest;
@@ -9,6 +11,7 @@ use serde_json::{Value, json};
 use crate::support::command::layersift;
 use crate::support::image::{Image, Packing, image, images, index};
 use crate::support::registry::registry;
+use crate::support::scripted::{Reply, Server};
 use crate::support::secrets::secrets;
 use crate::support::tar::{archive, directory, file, hard_link, opaque, symlink, verbatim, whiteout};
 use crate::support::{output_of, program};
@@ -256,4 +259,34 @@ fn the_command_runs_in_a_folder_of_its_own() {
         .run();
     assert!(run.folder.path().join("in/side").is_file());
     run.expect_code(0);
+}
+
+/// What a server answers to a request to start an upload.
+fn write_to(host: &str) -> String {
+    let mut stream = TcpStream::connect(host).unwrap();
+    let request =
+        "POST /v2/app/blobs/uploads/ HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.lines().next().unwrap().to_owned()
+}
+
+#[test]
+#[should_panic(expected = "could write")]
+fn a_scripted_server_refuses_what_could_write_and_fails_the_test() {
+    let server = Server::start(|_| Reply::raw("HTTP/1.1 202 Accepted\r\n\r\n"));
+    let answer = write_to(server.host());
+    if !answer.contains(" 405 ") {
+        std::mem::forget(server);
+        panic!("it answered {answer}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "could write")]
+fn a_real_registry_fails_the_test_that_writes_to_it() {
+    let registry = registry().start();
+    let answer = write_to(&registry.host());
+    assert!(answer.contains(" 202 "), "{answer}");
 }

@@ -1,13 +1,14 @@
 //! Challenges and token servers.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use layersift::oci::{Digest, media_type};
 use layersift::source::SourceError;
-use layersift::source::registry::RegistryOptions;
+use layersift::source::registry::{Pace, RegistryOptions, Session};
 
-use super::{basic, options, password, read, root, root_error, source, with_login};
+use super::{basic, named, options, password, read, root, root_error, source, with_login};
 use crate::support::command::layersift;
 use crate::support::scripted::{Framing, Reply, Repository, Request, Server};
 
@@ -78,6 +79,102 @@ fn a_token_is_fetched_once_and_used_for_everything() {
         .collect();
     let token = Some("Bearer secret-token-0".to_owned());
     assert_eq!(sent, [None, token.clone(), token.clone(), token]);
+}
+
+/// A registry of one repository that asks for a token of another realm, service or scope for each of its blobs, and
+/// takes no other; `given` is the tokens that were given, by what was asked.
+fn particular(realms: [String; 2], repository: &'static str, given: Given) -> Server {
+    Server::start(move |request| {
+        let Some((_, blob)) = request.path.split_once("sha256:") else {
+            return Reply::new(404);
+        };
+        let number = BLOBS
+            .iter()
+            .position(|text| Digest::of(text.as_bytes()).encoded() == blob);
+        let number = number.expect("a blob of ours");
+        let realm = &realms[usize::from(number == 1)];
+        let service = ["one", "two"][usize::from(number == 2)];
+        let scope = ["pull", "pull,metadata"][usize::from(number == 3)];
+        let challenge =
+            format!(r#"Bearer realm="{realm}",service="{service}",scope="repository:{repository}:{scope}""#);
+        let asked = format!(
+            "{}?service={service}&scope=repository%3A{repository}%3A{}",
+            realm.rsplit('/').next().unwrap(),
+            scope.replace(',', "%2C")
+        );
+        let is_right = |value: &str| {
+            let token = value.strip_prefix("Bearer ").expect("a token");
+            given.lock().unwrap().get(token) == Some(&asked)
+        };
+        match request.header("authorization") {
+            Some(value) if is_right(value) => Reply::ok(BLOBS[number]),
+            _ => Reply::new(401).header("WWW-Authenticate", &challenge),
+        }
+    })
+}
+
+type Given = Arc<Mutex<HashMap<String, String>>>;
+
+const BLOBS: [&str; 4] = ["plain", "other realm", "other service", "other scope"];
+
+#[test]
+fn a_token_is_kept_by_registry_repository_realm_service_and_scope() {
+    let given = Given::default();
+    let shared = Arc::clone(&given);
+    let tokens = Server::start(move |request| {
+        let mut given = shared.lock().unwrap();
+        let token = format!("secret-token-{}", given.len());
+        given.insert(token.clone(), request.path.trim_start_matches('/').to_owned());
+        Reply::ok(format!(r#"{{"token":"{token}","expires_in":300}}"#))
+    });
+    let realms = || [tokens.url("/token"), tokens.url("/token-2")];
+    let one = particular(realms(), "app", Arc::clone(&given));
+    let other = particular(realms(), "app", Arc::clone(&given));
+    let third = particular(realms(), "lib", Arc::clone(&given));
+    let options = RegistryOptions {
+        session: Some(Session::start(Pace::default()).unwrap()),
+        ..options()
+    };
+    let all = [
+        source(&one, &options),
+        source(&other, &options),
+        // Two repositories of one registry.
+        named(&format!("{}/lib:1", third.host()), &options),
+        named(&format!("{}/lib/more:1", third.host()), &options),
+    ];
+    for source in &all {
+        for blob in BLOBS {
+            // The first time it comes with the token for the blob before.
+            for _ in 0..2 {
+                let read = read(source, &Digest::of(blob.as_bytes()), None);
+                assert_eq!(read.unwrap(), blob.as_bytes());
+            }
+        }
+    }
+    // Each was asked for once, and no source was given what another had been given.
+    assert_eq!(tokens.requests().len(), all.len() * BLOBS.len());
+    let shown = |server: &Server, repository: &str| -> BTreeSet<String> {
+        let requests = server.requests();
+        let of_repository = requests
+            .iter()
+            .filter(|request| request.path.starts_with(&format!("/v2/{repository}/blobs/")));
+        of_repository
+            .filter_map(|request| Some(request.header("authorization")?.to_owned()))
+            .collect()
+    };
+    let shown = [
+        shown(&one, "app"),
+        shown(&other, "app"),
+        shown(&third, "lib"),
+        shown(&third, "lib/more"),
+    ];
+    for (at, tokens) in shown.iter().enumerate() {
+        assert_eq!(tokens.len(), BLOBS.len());
+        assert!(
+            shown[at + 1..].iter().all(|others| tokens.is_disjoint(others)),
+            "{shown:?}"
+        );
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! An HTTP/2 server on loopback, for what only HTTP/2 can do wrong. It records which parts were asked for and by how
-//! many connections; whatever is like HTTP/1.1 is the business of `scripted`.
+//! many connections, and fails the test on any request that could write; whatever is like HTTP/1.1 is the business of `scripted`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
@@ -47,6 +47,8 @@ struct Shared {
     /// Path and `Range` of each request.
     seen: Mutex<Vec<(String, Option<usize>)>>,
     connections: AtomicUsize,
+    /// Requests of other methods than those that read.
+    writes: Mutex<Vec<String>>,
     /// Before the settings are sent.
     delay: Duration,
 }
@@ -72,6 +74,7 @@ impl Http2 {
             script: Box::new(script),
             seen: Mutex::default(),
             connections: AtomicUsize::new(0),
+            writes: Mutex::default(),
             delay,
         });
         let served = Arc::clone(&shared);
@@ -101,6 +104,15 @@ impl Http2 {
     /// Connections over which a request came.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Http2 {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let writes = self.shared.writes.lock().unwrap();
+            assert!(writes.is_empty(), "{writes:?} could write");
+        }
     }
 }
 
@@ -135,6 +147,10 @@ async fn answer(
     leave: mpsc::UnboundedSender<Reason>,
 ) {
     let path = request.uri().path().to_owned();
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let write = format!("{} {path}", request.method());
+        shared.writes.lock().unwrap().push(write);
+    }
     let range = request
         .headers()
         .get("range")

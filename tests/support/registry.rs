@@ -1,5 +1,5 @@
-//! A real registry on a loopback port: Debian's `docker-registry` with a folder of its own, ended with the test.
-//! Faults are not its business; a registry that misbehaves is written in code.
+//! A real registry on a loopback port: Debian's `docker-registry` with a folder of its own, ended with the test, which it
+//! fails if anything wrote to it but what images are made with. Faults are not its business; a registry that misbehaves is written in code.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -262,7 +262,25 @@ impl Registry {
 impl Drop for Registry {
     fn drop(&mut self) {
         end(&mut self.process);
+        if !thread::panicking() {
+            let log = fs::read(self.folder.path().join("log")).unwrap_or_default();
+            for line in String::from_utf8_lossy(&log).lines() {
+                assert!(only_reads(line), "{line} could write");
+            }
+        }
     }
+}
+
+/// Whether a line of the log is of a request that leaves everything as it is, or of what images are pushed with:
+/// `HOST - - [TIME] "METHOD PATH HTTP/1.1" STATUS BYTES "REFERER" "AGENT"`.
+fn only_reads(line: &str) -> bool {
+    let parts: Vec<&str> = line.split('"').collect();
+    let [_, request, _, _, _, agent, _] = parts[..] else {
+        return true;
+    };
+    let reads = request.starts_with("GET ") || request.starts_with("HEAD ");
+    let pushes = agent.starts_with("skopeo/") || agent.starts_with("Buildah/");
+    !request.contains(" HTTP/") || reads || pushes
 }
 
 fn end(process: &mut Child) {

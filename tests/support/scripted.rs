@@ -27,6 +27,22 @@ pub struct Request {
 }
 
 impl Request {
+    /// Whether it leaves everything as it is. A token may be asked for by a form, or by the login in JSON of Docker Hub's
+    /// own lists; GitHub may be sent an upload. A registry is sent neither.
+    fn only_reads(&self) -> bool {
+        let (path, is_json) = (
+            self.path.as_str(),
+            self.header("content-type") == Some("application/json"),
+        );
+        match self.method.as_str() {
+            "CONNECT" | "GET" | "HEAD" => self.body.is_empty(),
+            "POST" if path.starts_with("/repos/") => path.ends_with("/code-scanning/sarifs"),
+            "POST" if path == "/v2/auth/token" => is_json && self.body.starts_with("{\"identifier\":"),
+            "POST" => path == "/token" && self.body.starts_with("grant_type=refresh_token&"),
+            _ => false,
+        }
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self
             .headers
@@ -308,16 +324,7 @@ impl Drop for Server {
         let _ = TcpStream::connect(&self.host);
         if !thread::panicking() {
             for request in self.seen.lock().unwrap().iter() {
-                // A token server may be sent a form, Docker Hub a login, GitHub an upload; nothing else is ever written to.
-                let path = &request.path;
-                let is_known = path.starts_with("/token")
-                    || path == "/v2/auth/token"
-                    || path.ends_with("/code-scanning/sarifs");
-                let is_post = request.method == "POST" && is_known;
-                assert!(
-                    is_post || matches!(request.method.as_str(), "CONNECT" | "GET" | "HEAD"),
-                    "{request:?} could write"
-                );
+                assert!(request.only_reads(), "{request:?} could write");
             }
         }
     }
@@ -387,7 +394,11 @@ fn serve(
             seen.push(request.clone());
             request
         };
-        let mut reply = answer(&request);
+        // No script makes up for it: the test fails when the server ends.
+        let mut reply = match request.only_reads() {
+            true => answer(&request),
+            false => Reply::new(405).framing(Framing::Close),
+        };
         reply.is_head = request.method == "HEAD";
         if !reply.write(reader.get_mut(), stopped)? {
             let _ = reader.get_mut().end();
