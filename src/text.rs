@@ -62,6 +62,25 @@ pub fn hex(bytes: &[u8]) -> String {
     out
 }
 
+/// A number of things for people: `1 layer`, `2 layers`. The noun takes an s.
+pub fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped_digits(count))
+}
+
+/// `18,204`.
+fn grouped_digits(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// A byte count for people: `412 B`, `1.5 KiB`, `3.2 GiB`.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -156,5 +175,17 @@ impl<'de> Deserialize<'de> for Lossless {
                 .map(Self)
                 .map_err(|error| serde::de::Error::custom(format!("`bytes` is not base64: {error}"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_something_is_no_plural() {
+        assert_eq!(counted(0, "layer"), "0 layers");
+        assert_eq!(counted(1, "more member"), "1 more member");
+        assert_eq!(counted(18_204, "byte"), "18,204 bytes");
     }
 }

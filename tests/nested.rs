@@ -385,7 +385,7 @@ fn what_takes_a_password_is_opaque_and_fails_only_a_strict_scan() {
         opaque(&report),
         [(
             "encrypted-archive",
-            "`srv/locked.zip!/secret/a`: encrypted, and so are 1 more members of it"
+            "`srv/locked.zip!/secret/a`: encrypted, and the same goes for 1 more member of it"
         )]
     );
     assert!(report.coverage.complete);

@@ -39,7 +39,8 @@ pub(super) fn run(args: &ListArgs, messages: &Messages) -> anyhow::Result<Exit> 
         .context("cannot write to standard output")?;
     if invalid > 0 {
         messages.note(format!(
-            "{invalid} names are left out: no image can be asked for by them"
+            "left out: {} that no image can be asked for by",
+            text::counted(invalid, "name")
         ));
     }
     let Some(failure) = failure else {

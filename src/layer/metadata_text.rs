@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::engine::{Matcher, Scratch};
 use crate::limits::{LimitHit, Limits};
 use crate::tar::RegionKind;
+use crate::text;
 
 use super::merge::{Examined, Merger, examine};
 use super::reader::{feed, settled};
@@ -72,13 +73,16 @@ impl<'a> TextReader<'a> {
             skip(Severeness::Opaque, LimitHit::EncodedText.name(), None, detail);
         }
         if merger.over > 0 {
-            let detail = format!("{} candidates beyond the limit were dropped", merger.over);
+            let detail = format!(
+                "dropped {} beyond the limit",
+                text::counted(merger.over, "candidate")
+            );
             skip(Severeness::Incomplete, LimitHit::Findings.name(), None, detail);
         }
         if merger.more_in_file > 0 {
             let detail = format!(
-                "{} more matches of a rule in a text that has many",
-                merger.more_in_file
+                "a rule matches {} in a text in which it matches often",
+                text::counted(merger.more_in_file, "more time")
             );
             skip(Severeness::Note, LimitHit::FindingsPerFile.name(), None, detail);
         }

@@ -452,32 +452,38 @@ fn record(
         (framed.paths_over, LimitHit::PathTable),
     ] {
         if over > 0 {
-            let detail = format!("{over} members beyond the limit have no path and no life");
+            let detail = format!(
+                "no path and no life is known of {} beyond the limit",
+                text::counted(over, "member")
+            );
             skip(Severeness::Incomplete, limit.name(), None, detail);
         }
     }
     if framed.paths_cut > 0 {
         let detail = format!(
-            "{} members have a path or a link that is longer than is kept; it is cut, and their life may be another",
-            framed.paths_cut
+            "a path or a link that is longer than is kept was cut in {}, whose life may be another",
+            text::counted(framed.paths_cut, "member")
         );
         skip(Severeness::Incomplete, LimitHit::Path.name(), None, detail);
     }
     if merged.over > 0 {
-        let detail = format!("{} candidates beyond the limit were dropped", merged.over);
+        let detail = format!(
+            "dropped {} beyond the limit",
+            text::counted(merged.over, "candidate")
+        );
         skip(Severeness::Incomplete, LimitHit::Findings.name(), None, detail);
     }
     if merged.partial_windows > 0 {
         let detail = format!(
-            "{} parts of this layer hold more encoded text than is decoded; it was searched as it stands",
-            merged.partial_windows
+            "more encoded text than is decoded stands in {} of this layer; it was searched as it stands",
+            text::counted(merged.partial_windows, "part")
         );
         skip(Severeness::Opaque, LimitHit::EncodedText.name(), None, detail);
     }
     if merged.more_in_file > 0 {
         let detail = format!(
-            "{} more matches of a rule in a file that has many",
-            merged.more_in_file
+            "a rule matches {} in a file in which it matches often",
+            text::counted(merged.more_in_file, "more time")
         );
         skip(Severeness::Note, LimitHit::FindingsPerFile.name(), None, detail);
     }
@@ -492,8 +498,8 @@ fn record(
     }
     if bodies.ownership.over() > 0 {
         let detail = format!(
-            "{} files that packages claim are beyond the limit; they count as nobody's",
-            bodies.ownership.over()
+            "packages claim {} beyond the limit, told as nobody's",
+            text::counted(bodies.ownership.over(), "file")
         );
         skip(Severeness::Note, LimitHit::PackageClaims.name(), None, detail);
     }
@@ -543,7 +549,7 @@ fn add_opened(record: &mut LayerRecord, mut opened: Openings<'_>) {
         skip(Severeness::Opaque, opaque.reason, detail);
     }
     for (reason, count) in opened.more_opaque {
-        let detail = format!("{count} more places in this layer");
+        let detail = format!("{} in this layer", text::counted(count, "more place"));
         skip(Severeness::Opaque, reason, detail);
     }
     if opened.interrupted {
@@ -556,29 +562,29 @@ fn add_opened(record: &mut LayerRecord, mut opened: Openings<'_>) {
     }
     if opened.over > 0 {
         let detail = format!(
-            "{} candidates in archives beyond the limit were dropped",
-            opened.over
+            "dropped {} in archives beyond the limit",
+            text::counted(opened.over, "candidate")
         );
         skip(Severeness::Incomplete, LimitHit::Findings.name(), detail);
     }
     if opened.more_in_file > 0 {
         let detail = format!(
-            "{} more matches of a rule in a member of an archive that has many",
-            opened.more_in_file
+            "a rule matches {} in a member of an archive in which it matches often",
+            text::counted(opened.more_in_file, "more time")
         );
         skip(Severeness::Note, LimitHit::FindingsPerFile.name(), detail);
     }
     if opened.more_versions > 0 {
         let detail = format!(
-            "{} matches in later versions of files in git history are told by the first version that has them",
-            opened.more_versions
+            "rules match {} in later versions of files in git history, told by the first version that has it",
+            text::counted(opened.more_versions, "more time")
         );
         skip(Severeness::Note, "git-versions", detail);
     }
     if opened.partial_windows > 0 {
         let detail = format!(
-            "encoded text was not all decoded in {} places of archives",
-            opened.partial_windows
+            "encoded text was not all decoded in {} of archives",
+            text::counted(opened.partial_windows, "place")
         );
         skip(Severeness::Opaque, LimitHit::EncodedText.name(), detail);
     }

@@ -172,7 +172,8 @@ impl<'s> Assembler<'s> {
         let (lives, links_over) = lives(&records, link_bytes);
         if links_over > 0 {
             let detail = format!(
-                "{links_over} symbolic links beyond the limit were not followed; files behind them may have another life"
+                "did not follow {} beyond the limit; files behind may have another life",
+                text::counted(links_over, "symbolic link")
             );
             let (kind, reason) = (SkipKind::Incomplete, LimitHit::Symlinks.name());
             self.skip(kind, reason, "the image".to_owned(), None, detail, Some(number));
@@ -351,8 +352,8 @@ impl<'s> Assembler<'s> {
                 && record.stored_bytes > descriptor.size
             {
                 let detail = format!(
-                    "the descriptor says {} bytes, there are more; they were not read",
-                    descriptor.size
+                    "the descriptor says {}, there are more; they were not read",
+                    text::counted(descriptor.size, "byte")
                 );
                 let place = place.to_owned();
                 self.skip(
@@ -379,7 +380,8 @@ impl<'s> Assembler<'s> {
                 failures.push(("digest-unverifiable", detail));
             } else if *digest != record.digest {
                 let (read, bytes) = (&record.digest, record.stored_bytes);
-                let detail = format!("expected `{digest}`, read `{read}` after {bytes} bytes");
+                let bytes = text::counted(bytes, "byte");
+                let detail = format!("expected `{digest}`, read `{read}` after {bytes}");
                 failures.push(("digest-mismatch", detail));
             }
             compared = true;
@@ -392,7 +394,8 @@ impl<'s> Assembler<'s> {
             } else {
                 "fewer"
             };
-            let detail = format!("the descriptor says {} bytes, there are {read}", descriptor.size);
+            let says = text::counted(descriptor.size, "byte");
+            let detail = format!("the descriptor says {says}, there are {read}");
             failures.push(("size-mismatch", detail));
         }
         if let Some(diff_id) = &layer.diff_id {
@@ -492,7 +495,8 @@ impl<'s> Assembler<'s> {
             let over = drafts.len() - self.scan.limits.findings;
             drafts.sort_by(|a, b| a.rank().cmp(&b.rank()));
             drafts.truncate(self.scan.limits.findings);
-            let detail = format!("{over} findings beyond the limit were dropped, the least severe ones");
+            let over = text::counted(over as u64, "finding");
+            let detail = format!("dropped {over} beyond the limit, the least severe");
             self.skip(
                 SkipKind::Incomplete,
                 "findings",

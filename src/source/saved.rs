@@ -212,7 +212,7 @@ fn remains(walk: &Walk<'_>, archive: &dyn Archive) -> Option<Resolved> {
     if over > 0 {
         resolved.problems.push(Problem {
             what: archive.label(),
-            why: format!("{over} layers beyond the limit"),
+            why: format!("{} beyond the limit", crate::text::counted(over as u64, "layer")),
             reason: crate::limits::LimitHit::Layers.name(),
         });
     }
@@ -334,7 +334,10 @@ impl Saved<'_> {
             self.problem(&format!("`{MANIFEST}`"), oddity.to_string(), oddity.reason());
         }
         if parsed.value.len() > self.limits.manifests {
-            let why = format!("it lists {} images", parsed.value.len());
+            let why = format!(
+                "it lists {}",
+                crate::text::counted(parsed.value.len() as u64, "image")
+            );
             let limit = crate::limits::LimitHit::Manifests.name();
             self.problem(&format!("`{MANIFEST}`"), why, limit);
         }
@@ -374,7 +377,10 @@ impl Saved<'_> {
             ),
         };
         if saved.layers.len() > self.limits.layers {
-            let why = format!("it has {} layers", saved.layers.len());
+            let why = format!(
+                "it has {}",
+                crate::text::counted(saved.layers.len() as u64, "layer")
+            );
             self.problem(&place, why, crate::limits::LimitHit::Layers.name());
         }
         let mut fields = config.fields;

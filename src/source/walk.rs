@@ -11,6 +11,7 @@ use crate::oci::{
     self, Attestation, BlobKey, ConfigField, Descriptor, Digest, Document, DocumentOddity, Hasher, Image,
     ImageConfig, ImageId, Layer, Manifest, Platform, PlatformSelector,
 };
+use crate::text;
 
 /// Serves documents by their descriptor.
 pub trait Documents {
@@ -469,7 +470,8 @@ impl<'a> Walker<'a> {
         let place = image.manifest.as_ref().map(|digest| format!("manifest {digest}"));
         let place = place.unwrap_or_else(|| "image".to_owned());
         if blobs.len() > self.walk.limits.layers {
-            self.limit(&format!("{place} with {} layers", blobs.len()), LimitHit::Layers);
+            let layers = text::counted(blobs.len() as u64, "layer");
+            self.limit(&format!("{place} with {layers}"), LimitHit::Layers);
         }
         let blobs = &blobs[..blobs.len().min(self.walk.limits.layers)];
         for (position, blob) in blobs.iter().enumerate() {
@@ -586,7 +588,8 @@ impl<'a> Walker<'a> {
     fn verify(&mut self, descriptor: &Descriptor, bytes: &[u8], what: &str) -> bool {
         let read = bytes.len() as u64;
         if descriptor.size != read && descriptor.size != 0 {
-            let why = format!("its descriptor says {} bytes, it has {read}", descriptor.size);
+            let says = text::counted(descriptor.size, "byte");
+            let why = format!("its descriptor says {says}, it has {read}");
             self.problem(what, "size-mismatch", why);
         }
         let Some(actual) = digest_like(&descriptor.digest, bytes) else {
@@ -795,8 +798,8 @@ pub(super) fn align(stored: Vec<Stored>, config: &ImageConfig, place: &str) -> (
     let problem = (!same_ids && !config.diff_ids.is_empty()).then(|| Problem {
         what: place.to_owned(),
         why: format!(
-            "the configuration lists {} layers, there are {count}",
-            config.diff_ids.len()
+            "the configuration lists {}, there are {count}",
+            text::counted(config.diff_ids.len() as u64, "layer")
         ),
         reason: "layer-count",
     });

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use crate::content::archive::Refusal;
 use crate::engine::LiteralSet;
 use crate::limits::{LimitHit, Limits};
-use crate::text::Lossless;
 use crate::text::chain::{Chain, Link};
+use crate::text::{self, Lossless};
 
 use super::{ContentDigest, LayerCandidate};
 
@@ -152,7 +152,11 @@ impl<'a> Openings<'a> {
             };
             let why = match refused.count {
                 1 => refused.why,
-                count => format!("{}, and so are {} more members of it", refused.why, count - 1),
+                count => format!(
+                    "{}, and the same goes for {} of it",
+                    refused.why,
+                    text::counted(count - 1, "more member")
+                ),
             };
             self.list(Opaque {
                 entry: opened.entry,

@@ -2,9 +2,10 @@
 
 use crate::policy::ReasonKind;
 use crate::report::wire::{self, Judgement};
+use crate::text::counted;
 
 use super::page::{Ink, Page};
-use super::{HEADER_LABEL, LABEL, counted, escape, severity_ink};
+use super::{HEADER_LABEL, LABEL, escape, severity_ink};
 
 /// The findings with their places in the report, in groups with a title: those that are own, those of the base image.
 pub(super) fn groups(report: &wire::Report) -> Vec<(String, Vec<(usize, &wire::Finding)>)> {

@@ -11,7 +11,7 @@ use std::io;
 use crate::finding::{self, Reveal};
 use crate::policy;
 use crate::rules::{Confidence, Evidence, Severity};
-use crate::text;
+use crate::text::{self, counted};
 
 use super::wire::{self, SkipSort, Status};
 use super::{Reporter, Settings, Sink, instruction, sentences};
@@ -862,25 +862,6 @@ fn severity_ink(severity: Severity) -> Ink {
         Severity::Medium => Ink::Yellow,
         Severity::Low => Ink::Plain,
     }
-}
-
-/// `1 layer`, `2 layers`.
-fn counted(count: u64, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", grouped_digits(count))
-}
-
-/// `18,204`.
-fn grouped_digits(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 fn escape(text: &str) -> String {
