@@ -2,15 +2,21 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use layersift::finding::SkipKind;
+use layersift::finding::{Fingerprinter, SkipKind};
+use layersift::layer::Progress;
 use layersift::limits::Limits;
 use layersift::oci::{BlobKey, Descriptor, PlatformSelector};
 use layersift::rules::RuleSet;
 use layersift::scan::{Scan, Target};
+use layersift::source::registry::{Pace, RegistryOptions};
 use layersift::source::{self, Access, OpenOptions, Opened, Resolved, Source, SourceError};
+use layersift::sweep::{Choice, Halt, Kind, Met, Scope, State, Sweep, Tell};
 
-use crate::support::image::{Packing, image};
+use crate::registry::noise;
+use crate::support::image::{Packing, image, images};
+use crate::support::registry::registry;
 use crate::support::secrets::secrets;
 use crate::support::tar::file;
 
@@ -105,4 +111,89 @@ fn a_fault_of_ours_in_one_target_costs_no_finding_of_another() {
     assert_eq!(report.findings.len(), 1);
     // `first` of the layer that broke off, and both of the sound one.
     assert_eq!(report.findings[0].occurrences.len(), 3);
+}
+
+/// Is told how far a sweep is, and breaks down over every large layer, or the first image, until it is mended.
+#[derive(Default)]
+struct Breakdown {
+    in_layer: AtomicBool,
+    in_image: AtomicBool,
+}
+
+impl Progress for Breakdown {
+    fn stored(&self, bytes: u64) {
+        let breaks = bytes > 4096 && self.in_layer.load(Ordering::SeqCst);
+        assert!(!breaks, "as the test asked");
+    }
+}
+
+impl Tell for Breakdown {
+    fn met(&self, what: Met, _count: u64) {
+        let breaks = what == Met::Findings && self.in_image.swap(false, Ordering::SeqCst);
+        assert!(!breaks, "as the test asked");
+    }
+}
+
+#[test]
+fn a_fault_of_ours_in_one_image_of_a_sweep_costs_no_other_and_is_made_good_by_the_next() {
+    let registry = registry().start();
+    let names = ["one", "two", "three"];
+    for (number, name) in names.into_iter().enumerate() {
+        let token = format!("token = {}\n", secrets(number as u64).github_token());
+        let layer = match name {
+            "one" => vec![file("app.conf", token), file("noise", noise(300_000))],
+            _ => vec![file("app.conf", token)],
+        };
+        let app = images([image().layer(layer)]);
+        registry.store(&app.oci_layout(), name, "1");
+    }
+    let fingerprinter = Fingerprinter::keyed(b"a key".to_vec());
+    let sealer = fingerprinter.sealer(b"a key");
+    let sweep = Sweep {
+        scopes: names
+            .map(|name| Scope::parse(&registry.reference(name, "1")).expect("a scope"))
+            .to_vec(),
+        choice: Choice::new(&[], &[]).expect("no patterns"),
+        scan: Scan::new(Arc::new(RuleSet::builtin()))
+            .fingerprinter(fingerprinter)
+            .sealer(sealer.clone()),
+        sealer,
+        limits: Limits::default(),
+        registry: RegistryOptions::default(),
+        kind: Kind::Auto,
+        pace: Pace::default(),
+        parallel: 1,
+        queue: None,
+        recheck: false,
+        referrers: false,
+        cancelled: Arc::default(),
+    };
+    for breakdown in [
+        Breakdown {
+            in_layer: true.into(),
+            ..Breakdown::default()
+        },
+        Breakdown {
+            in_image: true.into(),
+            ..Breakdown::default()
+        },
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state.db");
+        let run = || {
+            let state = sweep.open(&path).expect("a state");
+            let summary = sweep.run(state, false, &breakdown).expect("it comes to its end");
+            assert_eq!(summary.halt, Halt::Done);
+            let state = State::read(&path).expect("a state");
+            let missing = state.missing().expect("readable");
+            let reasons: Vec<String> = missing.into_iter().map(|missing| missing.reason).collect();
+            let mut findings = 0;
+            let images = state.images(|image| findings += image.findings.len());
+            images.expect("readable");
+            (reasons, state.is_complete().expect("readable"), findings)
+        };
+        assert_eq!(run(), (vec!["panic".to_owned()], false, 2));
+        breakdown.in_layer.store(false, Ordering::SeqCst);
+        assert_eq!(run(), (vec![], true, 3));
+    }
 }

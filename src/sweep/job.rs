@@ -1,6 +1,8 @@
 //! What is asked of whoever reads layers, and what became of it: plain values that may travel. Neither holds a login or a
 //! secret.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use serde::{Deserialize, Serialize};
 
 use crate::engine::LiteralSet;
@@ -79,6 +81,12 @@ pub struct Reading {
     pub record: Vec<u8>,
     /// Literals that stand in it, by their numbers in the outline of the rules.
     pub literals: LiteralSet,
+}
+
+/// Does something for one layer or image. A panic in it is the loss of that one: it must not end a sweep of days.
+pub(super) fn survived<T>(act: impl FnOnce() -> T) -> Result<T, Loss> {
+    catch_unwind(AssertUnwindSafe(act))
+        .map_err(|_| Loss::lasting("panic", "an internal error ended the work on it"))
 }
 
 impl Job {

@@ -785,6 +785,15 @@ impl Journal {
         })
     }
 
+    /// The digest of a manifest.
+    pub(super) fn digest(&self, manifest: i64) -> Result<String> {
+        self.ask(|connection, _, _| {
+            connection
+                .prepare_cached("SELECT digest FROM manifest WHERE id = ?1")?
+                .query_row([manifest], |row| row.get(0))
+        })
+    }
+
     /// What an image is assembled from.
     pub(super) fn parts(&self, manifest: i64) -> Result<Unassembled> {
         self.ask(|connection, _, ruleset| parts(connection, manifest, ruleset))

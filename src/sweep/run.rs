@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::Carried;
+use crate::finding::Report;
 use crate::layer::stored::StoredError;
 use crate::layer::{LayerRecord, Progress};
 use crate::limits::Limits;
@@ -22,11 +23,11 @@ use crate::scan::{Scan, ScanError};
 use crate::source::SourceError;
 use crate::source::registry::{self, Counts, Pace, RegistryOptions, RegistrySource, Session};
 use crate::source::walk::{self, Documents, Walk};
-use crate::text::secret::Sealer;
+use crate::text::{self, secret::Sealer};
 
 use super::drivers::{Contents, Driver, Kind, Tagged};
 use super::hosts::{Host, Hosts};
-use super::job::{Loss, Place};
+use super::job::{Loss, Place, survived};
 use super::journal::{self, Journal, Pending, ReadManifest, SeenTag, Target, Unassembled, Unread};
 use super::queue::{QueueError, QueueOptions};
 use super::scope::{Choice, Scope};
@@ -332,7 +333,8 @@ impl Run<'_> {
             let large: Vec<Unread> = large;
             for layer in large {
                 let layer = self.journal().layer(layer.blob)?;
-                let why = format!("it has {} bytes, and --max-layer is {most}", layer.size);
+                let size = text::counted(layer.size, "byte");
+                let why = format!("it has {size}, and --max-layer is {most}");
                 self.lost(&layer, &Loss::lasting("layer-size", &why))?;
             }
         }
@@ -424,7 +426,8 @@ impl Run<'_> {
                         self.failed(&format!("the repositories of {host}"), error)?;
                     }
                     if listing.invalid > 0 {
-                        let why = format!("{} names that no image can be asked for by", listing.invalid);
+                        let names = text::counted(listing.invalid, "name");
+                        let why = format!("{names} that no image can be asked for by");
                         self.problem(&format!("names of {host}"), "invalid-names", &why)?;
                     }
                     let whole = listing.failure.is_none().then_some(prefix.as_str());
@@ -488,7 +491,8 @@ impl Run<'_> {
             self.tell.plain(host, &why.with_causes());
         }
         if invalid > 0 {
-            let why = format!("{invalid} names that no image can be asked for by");
+            let names = text::counted(invalid, "name");
+            let why = format!("{names} that no image can be asked for by");
             self.problem(&format!("tags of {what}"), "invalid-names", &why)?;
         }
         let wants = |pushed| self.sweep.choice.wants_pushed(pushed);
@@ -743,19 +747,21 @@ impl Run<'_> {
             if !self.sites.contains_key(host) {
                 continue;
             }
-            match self.read_manifest(host, name, pending) {
-                Ok(read) => {
+            let what = format!("{host}/{name}@{}", pending.digest);
+            match survived(|| self.read_manifest(host, name, pending)) {
+                Ok(Ok(read)) => {
                     self.journal().manifest(&read)?;
                     return Ok(true);
                 }
-                Err(error) => last = Some((format!("{host}/{name}@{}", pending.digest), error)),
+                Ok(Err(error)) => last = Some((what, error.reason().to_owned(), error.with_causes())),
+                Err(loss) => last = Some((what, loss.reason, loss.why)),
             }
             if self.is_over() {
                 return Ok(false);
             }
         }
-        if let Some((what, error)) = last {
-            self.failed(&what, &error)?;
+        if let Some((what, reason, why)) = last {
+            self.problem(&what, &reason, &why)?;
         }
         Ok(false)
     }
@@ -872,17 +878,29 @@ impl Run<'_> {
             if self.is_over() {
                 break;
             }
-            let parts = self.journal().parts(*manifest)?;
-            let stored = records.stored(&parts, &*self.journal())?;
-            let mut report = self.sweep.scan.assemble(vec![stored]);
-            report.conceal();
-            let counting = report.findings.iter().filter(|finding| journal::counts(finding));
-            self.tell.met(Met::Findings, counting.count() as u64);
-            self.journal().assembled(*manifest, &report)?;
+            match survived(|| self.image(*manifest, &mut records)) {
+                Ok(report) => self.journal().assembled(*manifest, &report?)?,
+                // It stays to be put together, and counts as not read until it is.
+                Err(loss) => {
+                    let digest = self.journal().digest(*manifest)?;
+                    self.problem(&format!("image {digest}"), &loss.reason, &loss.why)?;
+                }
+            }
             self.tell
                 .step(Stage::Images, number as u64 + 1, todo.len() as u64);
         }
         Ok(())
+    }
+
+    /// The findings of one image.
+    fn image(&self, manifest: i64, records: &mut Records<'_>) -> Result<Report, StateError> {
+        let parts = self.journal().parts(manifest)?;
+        let stored = records.stored(&parts, &*self.journal())?;
+        let mut report = self.sweep.scan.assemble(vec![stored]);
+        report.conceal();
+        let counting = report.findings.iter().filter(|finding| journal::counts(finding));
+        self.tell.met(Met::Findings, counting.count() as u64);
+        Ok(report)
     }
 }
 

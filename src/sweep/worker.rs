@@ -9,9 +9,10 @@ use crate::layer::{Claims, LayerRecord, Progress, Severeness};
 use crate::oci::{Algorithm, BlobKey, Descriptor, Digest};
 use crate::scan::stored::ReadLayer;
 use crate::source::{Source, SourceError};
+use crate::text;
 
 use super::hosts::Hosts;
-use super::job::{Job, Loss, Reading, Verdict};
+use super::job::{Job, Loss, Place, Reading, Verdict, survived};
 use super::queue::{LayerQueue, Lease, QueueError};
 
 /// How long an empty queue is waited on before the worker looks whether it is to stop.
@@ -123,45 +124,41 @@ impl Reader<'_> {
     pub(super) fn layer(&self, job: &Job, progress: &dyn Progress) -> Verdict {
         let mut loss = Loss::lasting("not-found", "no repository has it any more");
         for place in &job.places {
-            let record = self
-                .hosts
-                .source(&place.host, &place.repository)
-                .and_then(|source| {
-                    let descriptor = job
-                        .size
-                        .map(|size| Descriptor::new(&job.media_type, job.digest.clone(), size));
-                    let mut blob = source.blob(&BlobKey::Digest(job.digest.clone()), descriptor.as_ref())?;
-                    let claims = Claims {
-                        digest: job.digest.algorithm().unwrap_or(Algorithm::Sha256),
-                        diff_id: None,
-                        size: job.size,
-                    };
-                    // A panic in one layer must not end a sweep of days.
-                    let reading =
-                        std::panic::AssertUnwindSafe(|| (self.read)(&mut *blob, claims, &Told(progress)));
-                    std::panic::catch_unwind(reading).map_err(|_| SourceError::Malformed {
-                        what: format!("layer `{}`", job.digest),
-                        why: "an internal error ended its search".to_owned(),
-                    })
-                });
+            let read = survived(|| self.read_from(place, job, progress));
             if self.is_over() {
                 return Verdict::Returned;
             }
-            match record {
-                Ok(record) => match self.judged(&job.digest, &record) {
-                    Ok(reading) => return Verdict::Read(reading),
-                    Err(why) => loss = why,
-                },
-                Err(error) => {
-                    loss = Loss {
-                        reason: error.reason().to_owned(),
-                        why: error.with_causes(),
-                        passing: may_pass(&error),
-                    };
-                }
+            match read.and_then(|read| read) {
+                Ok(reading) => return Verdict::Read(reading),
+                Err(why) => loss = why,
             }
         }
         Verdict::Lost(loss)
+    }
+
+    /// Reads it from one repository. *Errors*: where it cannot be had there.
+    fn read_from(&self, place: &Place, job: &Job, progress: &dyn Progress) -> Result<Reading, Loss> {
+        let blob = self
+            .hosts
+            .source(&place.host, &place.repository)
+            .and_then(|source| {
+                let descriptor = job
+                    .size
+                    .map(|size| Descriptor::new(&job.media_type, job.digest.clone(), size));
+                source.blob(&BlobKey::Digest(job.digest.clone()), descriptor.as_ref())
+            });
+        let mut blob = blob.map_err(|error| Loss {
+            reason: error.reason().to_owned(),
+            why: error.with_causes(),
+            passing: may_pass(&error),
+        })?;
+        let claims = Claims {
+            digest: job.digest.algorithm().unwrap_or(Algorithm::Sha256),
+            diff_id: None,
+            size: job.size,
+        };
+        let record = (self.read)(&mut *blob, claims, &Told(progress));
+        self.judged(&job.digest, &record)
     }
 
     /// What a record is worth. *Errors*: where the blob did not come as it is.
@@ -180,8 +177,9 @@ impl Reader<'_> {
                 None => Loss::lasting(
                     "digest-mismatch",
                     &format!(
-                        "expected `{digest}`, read `{}` after {} bytes",
-                        record.digest, record.stored_bytes
+                        "expected `{digest}`, read `{}` after {}",
+                        record.digest,
+                        text::counted(record.stored_bytes, "byte")
                     ),
                 ),
             });
@@ -239,5 +237,55 @@ impl Progress for Told<'_> {
     }
     fn decoded(&self, bytes: u64) {
         self.0.decoded(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::layer::Silent;
+    use crate::source::registry::{Pace, RegistryOptions};
+
+    /// A registry that answers every request with the same few bytes.
+    fn registry() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nblob");
+            }
+        });
+        host
+    }
+
+    #[test]
+    fn a_panic_over_a_layer_is_the_loss_of_that_layer() {
+        let hosts = Hosts::new(RegistryOptions::default(), Pace::default());
+        let cancelled = AtomicBool::new(false);
+        let reader = Reader {
+            hosts: &hosts,
+            read: &|_, _, _| panic!("as the test asked"),
+            rules: "",
+            cancelled: &cancelled,
+        };
+        let place = |repository: &str| Place {
+            host: registry(),
+            repository: repository.to_owned(),
+        };
+        let job = Job {
+            digest: Digest::of(b"blob"),
+            size: Some(4),
+            media_type: String::new(),
+            places: vec![place("app"), place("copy")],
+        };
+        let Verdict::Lost(loss) = reader.layer(&job, &Silent) else {
+            panic!("it was not read");
+        };
+        assert_eq!((&*loss.reason, loss.passing), ("panic", false));
     }
 }
