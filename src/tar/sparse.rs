@@ -69,8 +69,8 @@ impl Sparse {
         let said = &records.sparse;
         let has_two_sizes =
             !said.size.is_empty() && !said.real_size.is_empty() && said.size != said.real_size;
-        // GNU tar writes one if the header has no room for either size.
-        let is_large = sparse.is_some_and(|sparse| sparse.size.max(sparse.stored) >= MAX_OCTAL);
+        // Where the header has no room for the stored size, the record has to be there.
+        let is_large = sparse.is_some_and(|sparse| sparse.stored >= MAX_OCTAL);
         let has_stray_size = records.size != Number::Absent && !is_large;
         match sparse.map(|sparse| sparse.version) {
             None => said.is_any(),
