@@ -307,5 +307,9 @@ fn of_many_versions_that_hold_a_key_the_first_is_told() {
         (skip.kind, skip.reason.as_str()),
         (wire::SkipSort::Note, "git-versions")
     );
-    assert!(skip.detail.starts_with("3 matches"), "{}", skip.detail);
+    assert!(
+        skip.detail.starts_with("rules match 3 more times"),
+        "{}",
+        skip.detail
+    );
 }
