@@ -403,8 +403,8 @@ fn peak(images: usize) -> u64 {
     peak
 }
 
-/// `LAYERSIFT_TEST_IMAGES=10000` for the number of the hazard. What grows is a line for each
-/// manifest and each layer that is still to be read.
+/// `LAYERSIFT_TEST_IMAGES=10000` for the number of the hazard. What is held of each is a number; the arenas of the allocator
+/// grow for a while.
 #[test]
 fn memory_does_not_grow_with_the_number_of_images() {
     let many = number("LAYERSIFT_TEST_IMAGES", 750);
