@@ -207,6 +207,11 @@ fn read_lines(bytes: &[u8]) -> Result<wire::Report, ReadError> {
                     source: serde::de::Error::custom("a second header"),
                 });
             }
+            Ok(Record::Header(record)) if record.schema != SCHEMA => {
+                return Err(ReadError::Schema {
+                    found: Some(record.schema),
+                });
+            }
             Ok(Record::Header(record)) => header = Some(record),
             Ok(Record::Target(record)) => targets.push(record),
             Ok(Record::Image(record)) => images.push(record),
