@@ -954,23 +954,25 @@ fn carry(save: &Savepoint<'_>, ruleset: i64, outline: &Outline) -> rusqlite::Res
             .outline
             .and_then(|known| outline.carried_from(&known));
         let Some(by) = by else { continue };
-        let unread: Vec<(i64, Vec<u8>)> = save
+        let holds = |literals: &[u8]| postcard::from_bytes(literals).is_ok_and(|seen| by.holds_for(&seen));
+        let carried: Vec<i64> = save
             .prepare_cached(
                 "SELECT r.blob_id, r.literals FROM record r JOIN scan s ON s.blob_id = r.blob_id AND s.ruleset_id = ?2 \
                  WHERE r.ruleset_id = ?2 AND s.state = 'done' AND NOT EXISTS (SELECT 1 FROM scan n \
                    WHERE n.blob_id = r.blob_id AND n.ruleset_id = ?1 AND n.state IN ('done', 'partial'))",
             )?
-            .query_map([ruleset, earlier], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map([ruleset, earlier], |row| {
+                let blob: i64 = row.get(0)?;
+                Ok(holds(row.get_ref(1)?.as_blob()?).then_some(blob))
+            })?
+            .filter_map(rusqlite::Result::transpose)
             .collect::<rusqlite::Result<_>>()?;
         let mut enter = save.prepare_cached(
             "INSERT OR REPLACE INTO scan(blob_id, ruleset_id, record_of, state, bytes_in, bytes_out, entries) \
              SELECT blob_id, ?1, ?2, state, bytes_in, bytes_out, entries FROM scan WHERE blob_id = ?3 AND ruleset_id = ?2",
         )?;
-        for (blob, literals) in unread {
-            let seen = postcard::from_bytes(&literals);
-            if seen.is_ok_and(|seen| by.holds_for(&seen)) {
-                enter.execute([ruleset, earlier, blob])?;
-            }
+        for blob in carried {
+            enter.execute([ruleset, earlier, blob])?;
         }
     }
     Ok(())
