@@ -220,8 +220,9 @@ fn tell(out: &mut impl std::io::Write, state: &State, summary: &Summary) -> anyh
     )?;
     writeln!(
         out,
-        "  {} secrets, {} things not read",
-        progress.secrets, progress.problems
+        "  {}, {} not read",
+        text::counted(progress.secrets.cast_unsigned(), "secret"),
+        text::counted(progress.problems.cast_unsigned(), "thing")
     )?;
     Ok(())
 }
