@@ -17,6 +17,7 @@ use crate::support::packed::{gzip, zip_of};
 use crate::support::quine;
 use crate::support::scripted::{Repository, Server};
 use crate::support::secrets::secrets;
+use crate::support::sources;
 use crate::support::tar::{directory, file, hard_link, member, symlink, whiteout};
 
 fn token() -> String {
@@ -128,33 +129,22 @@ fn a_whiteout_with_content_is_searched() {
 
 #[test]
 fn no_source_unpacks_an_archive() {
-    let mut left = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
-    let mut read = 0;
-    while let Some(folder) = left.pop() {
-        for entry in std::fs::read_dir(folder).expect("it can be listed") {
-            let path = entry.expect("it can be listed").path();
-            if path.is_dir() {
-                left.push(path);
-                continue;
-            }
-            if path.ends_with("tests.rs") {
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).expect("it can be read");
-            read += 1;
-            for call in [
-                ".unpack(",
-                ".unpack_in(",
-                "fs::symlink(",
-                "fs::hard_link(",
-                "mknod(",
-                "set_file_times(",
-            ] {
-                let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
-                assert!(!shipped.contains(call), "{} calls {call}", path.display());
-            }
+    let mut files = sources();
+    files.retain(|(name, _)| !name.ends_with("tests.rs"));
+    for (name, text) in &files {
+        for call in [
+            ".unpack(",
+            ".unpack_in(",
+            "fs::symlink(",
+            "fs::hard_link(",
+            "mknod(",
+            "set_file_times(",
+        ] {
+            let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
+            assert!(!shipped.contains(call), "{name} calls {call}");
         }
     }
+    let read = files.len();
     assert!(read > 50, "{read} files are not all of the source");
 }
 
@@ -708,39 +698,21 @@ fn a_table_of_contents_that_lies_moves_nothing() {
 /// The test servers refuse what could write; this is for a path of the program that no test takes.
 #[test]
 fn requests_that_could_write_are_made_in_two_places() {
+    let writes = |line: &&str| {
+        let line = line.trim_start();
+        let is_method = ["POST", "PUT", "PATCH", "DELETE"]
+            .iter()
+            .any(|method| line.contains(&format!("Method::{method}")));
+        let is_call = ["post", "put", "patch", "delete"]
+            .iter()
+            .any(|call| line.contains(&format!(".{call}(url")) || line.contains(&format!("client.{call}(")));
+        is_method || is_call || line.contains("Method::from_bytes")
+    };
     let mut found = Vec::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).unwrap();
-            let writes = |line: &&str| {
-                let line = line.trim_start();
-                let is_method = ["POST", "PUT", "PATCH", "DELETE"]
-                    .iter()
-                    .any(|method| line.contains(&format!("Method::{method}")));
-                let is_call = ["post", "put", "patch", "delete"].iter().any(|call| {
-                    line.contains(&format!(".{call}(url")) || line.contains(&format!("client.{call}("))
-                });
-                is_method || is_call || line.contains("Method::from_bytes")
-            };
-            let name = path
-                .strip_prefix(env!("CARGO_MANIFEST_DIR"))
-                .unwrap()
-                .display()
-                .to_string();
-            found.extend(
-                text.lines()
-                    .filter(writes)
-                    .map(|line| format!("{name}: {}", line.trim())),
-            );
-        }
+    for (name, text) in sources() {
+        let lines = text.lines().filter(writes);
+        found.extend(lines.map(|line| format!("{name}: {}", line.trim())));
     }
-    found.sort();
     let allowed = [
         // The upload of a report.
         "src/github/client.rs: Some(_) => Method::POST,",

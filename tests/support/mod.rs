@@ -16,7 +16,7 @@ pub mod tar;
 pub mod tls;
 pub mod tokens;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A program that a test needs, by its name and the Debian package that has it. Fails the test where it is missing.
@@ -33,6 +33,27 @@ pub fn program(name: &str, package: &str) -> Command {
     let mut command = Command::new(found);
     command.stdin(Stdio::null());
     command
+}
+
+/// The files of layersift itself, in order: `src/…` and the text of each.
+pub fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("src")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("it can be listed") {
+            let path = entry.expect("it can be listed").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("it can be read");
+            let name = path.strip_prefix(root).expect("it is below");
+            files.push((name.display().to_string(), text));
+        }
+    }
+    files.sort();
+    files
 }
 
 /// Runs a command to its end and gives what it wrote to its standard output. Fails the test where it fails.

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use super::{Counts, Place, fill, reasons};
-use crate::support::program;
 use crate::support::registry::registry;
+use crate::support::{program, sources};
 
 /// A folder with a configuration that names a helper, and the helper.
 fn helper(place: &Place, host: &str, script: &str) -> std::path::PathBuf {
@@ -129,23 +129,10 @@ fn a_clock_that_was_set_forward_or_back_changes_nothing_but_stamps() {
 /// Hazard 155: the clock on the wall is read for stamps, for dates that others wrote, and for nothing that waits.
 #[test]
 fn the_wall_clock_is_read_in_few_places() {
-    let mut found = Vec::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if std::fs::read_to_string(&path)
-                .unwrap()
-                .contains("SystemTime::now")
-            {
-                let path = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap();
-                found.push(path.to_str().unwrap().to_owned());
-            }
-        }
-    }
-    found.sort();
+    let reads = sources()
+        .into_iter()
+        .filter(|(_, text)| text.contains("SystemTime::now"));
+    let found: Vec<String> = reads.map(|(name, _)| name).collect();
     let allowed = [
         // The last day of an entry that is ignored.
         "src/cli/gate.rs",
