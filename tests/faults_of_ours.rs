@@ -113,9 +113,11 @@ fn a_fault_of_ours_in_one_target_costs_no_finding_of_another() {
     assert_eq!(report.findings[0].occurrences.len(), 3);
 }
 
-/// Is told how far a sweep is, and breaks down over every large layer, or the first image, until it is mended.
+/// Is told how far a sweep is, and breaks down over the first list of tags, every large layer, or the first image, until it
+/// is mended.
 #[derive(Default)]
 struct Breakdown {
+    in_list: AtomicBool,
     in_layer: AtomicBool,
     in_image: AtomicBool,
 }
@@ -129,7 +131,10 @@ impl Progress for Breakdown {
 
 impl Tell for Breakdown {
     fn met(&self, what: Met, _count: u64) {
-        let breaks = what == Met::Findings && self.in_image.swap(false, Ordering::SeqCst);
+        let breaks = match what {
+            Met::Tags => self.in_list.swap(false, Ordering::SeqCst),
+            Met::Findings => self.in_image.swap(false, Ordering::SeqCst),
+        };
         assert!(!breaks, "as the test asked");
     }
 }
@@ -151,7 +156,11 @@ fn a_fault_of_ours_in_one_image_of_a_sweep_costs_no_other_and_is_made_good_by_th
     let sealer = fingerprinter.sealer(b"a key");
     let sweep = Sweep {
         scopes: names
-            .map(|name| Scope::parse(&registry.reference(name, "1")).expect("a scope"))
+            .map(|name| {
+                let tagged = registry.reference(name, "1");
+                let (repository, _) = tagged.rsplit_once(':').expect("it has a tag");
+                Scope::parse(repository).expect("a scope")
+            })
             .to_vec(),
         choice: Choice::new(&[], &[]).expect("no patterns"),
         scan: Scan::new(Arc::new(RuleSet::builtin()))
@@ -169,6 +178,10 @@ fn a_fault_of_ours_in_one_image_of_a_sweep_costs_no_other_and_is_made_good_by_th
         cancelled: Arc::default(),
     };
     for breakdown in [
+        Breakdown {
+            in_list: true.into(),
+            ..Breakdown::default()
+        },
         Breakdown {
             in_layer: true.into(),
             ..Breakdown::default()

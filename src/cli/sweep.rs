@@ -169,17 +169,14 @@ pub(super) fn prepared(
 
 /// What a state says of what it holds.
 pub(super) fn exit(state: &State) -> anyhow::Result<Exit> {
-    let missing = state.missing()?;
     let images = state.progress()?.map_or(0, |progress| progress.images);
-    Ok(
-        match (state.is_complete()? && missing.is_empty(), state.has_findings()?) {
-            (true, false) => Exit::Clean,
-            (true, true) => Exit::Findings,
-            (false, true) => Exit::IncompleteWithFindings,
-            (false, false) if images == 0 => Exit::Unresolved,
-            (false, false) => Exit::Incomplete,
-        },
-    )
+    Ok(match (state.is_complete()?, state.has_findings()?) {
+        (true, false) => Exit::Clean,
+        (true, true) => Exit::Findings,
+        (false, true) => Exit::IncompleteWithFindings,
+        (false, false) if images == 0 => Exit::Unresolved,
+        (false, false) => Exit::Incomplete,
+    })
 }
 
 fn tell(out: &mut impl std::io::Write, state: &State, summary: &Summary) -> anyhow::Result<()> {
@@ -413,7 +410,7 @@ fn write_report(args: &SweepReportArgs, output: &OutputArgs, messages: &Messages
             let document = Document {
                 schema: "layersift.sweep/1",
                 version: env!("CARGO_PKG_VERSION"),
-                complete: state.is_complete()? && missing.is_empty(),
+                complete: state.is_complete()?,
                 images: &images,
                 missing: &missing,
             };

@@ -585,12 +585,13 @@ impl State {
         })
     }
 
-    /// Whether all that can be pulled now was read.
+    /// Whether all that can be pulled now was read, and nothing that was asked for is missing.
     pub fn is_complete(&self) -> Result<bool> {
         self.ask(|connection| {
             connection.query_row(
                 &format!(
                     "SELECT (SELECT status FROM sweep ORDER BY id DESC LIMIT 1) = 'done' AND NOT EXISTS \
+                     (SELECT 1 FROM problem WHERE sweep_id = (SELECT max(id) FROM sweep)) AND NOT EXISTS \
                      (SELECT 1 FROM image i JOIN repo_manifest rm ON rm.manifest_id = i.manifest_id \
                       AND rm.gone_sweep IS NULL WHERE i.ruleset_id = {NEWEST} AND NOT (i.assembled AND i.whole AND i.complete))"
                 ),

@@ -83,7 +83,7 @@ pub struct Reading {
     pub literals: LiteralSet,
 }
 
-/// Does something for one layer or image. A panic in it is the loss of that one: it must not end a sweep of days.
+/// Does something for one repository, layer or image. A panic in it is the loss of that one: it must not end a sweep of days.
 pub(super) fn survived<T>(act: impl FnOnce() -> T) -> Result<T, Loss> {
     catch_unwind(AssertUnwindSafe(act))
         .map_err(|_| Loss::lasting("panic", "an internal error ended the work on it"))

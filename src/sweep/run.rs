@@ -452,7 +452,10 @@ impl Run<'_> {
         let repositories: Vec<_> = wanted.into_iter().collect();
         let done = AtomicU64::new(0);
         self.each(&repositories, |((host, name), asked)| {
-            self.repository(host, name, asked)?;
+            match survived(|| self.repository(host, name, asked)) {
+                Ok(listed) => listed?,
+                Err(loss) => self.problem(&format!("{host}/{name}"), &loss.reason, &loss.why)?,
+            }
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             self.tell.step(Stage::Lists, done, repositories.len() as u64);
             Ok(())
