@@ -10,12 +10,13 @@ use super::inflate::USTAR;
 use super::runs::{self, Runs};
 use super::{Allowance, Decoded, Encoding, Places, hex, is_text, is_utf16, is_worth};
 
-/// Whether a byte is of one of the two alphabets: which one shows later. Comparisons
-/// become vector instructions, which a table does not; `+` and `/` differ in one bit.
+/// Whether a byte is of one of the two alphabets: which one shows later. Comparisons become vector instructions, which a
+/// table does not; the fewer, the faster: `/` stands before the digits, and `-` two behind `+`.
 fn is_member(byte: u8) -> bool {
     let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
-    let digit = byte.wrapping_sub(b'0') < 10;
-    letter | digit | (byte | 4 == b'/') | (byte == b'-') | (byte == b'_')
+    let digit_or_slash = byte.wrapping_sub(b'/') < 11;
+    let plus_or_minus = byte.wrapping_sub(b'+') & !2 == 0;
+    letter | digit_or_slash | plus_or_minus | (byte == b'_')
 }
 
 /// Characters of the shortest run: twelve bytes. Shorter ones hide no secret that could be told from a word.
@@ -253,9 +254,9 @@ mod tests {
     }
 
     #[test]
-    fn members_of_both_alphabets_are_where_runs_look_for_them() {
-        for byte in (0..=u8::MAX).filter(|byte| !(b'+'..=127).contains(byte)) {
-            assert!(!is_member(byte) && !hex::is_digit(byte), "{byte}");
+    fn members_are_those_of_both_alphabets() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(is_member(byte), SEXTETS[usize::from(byte)] != NONE, "{byte}");
         }
     }
 

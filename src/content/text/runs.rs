@@ -11,8 +11,7 @@ const STRETCH: usize = 64;
 /// Finds the runs of members of an alphabet, in order.
 ///
 /// Usual text holds words, so where runs end cannot be predicted: stretches become words of bits, in which a run of
-/// [`LEAST`] shows by shifting, without a branch for each. Most stretches need not even that: a run holds eight members
-/// in a row that are aligned to eight.
+/// [`LEAST`] shows by shifting, without a branch for each.
 pub(super) struct Runs<'b, F> {
     bytes: &'b [u8],
     least: usize,
@@ -24,7 +23,7 @@ pub(super) struct Runs<'b, F> {
 }
 
 impl<'b, F: Fn(u8) -> bool + Copy> Runs<'b, F> {
-    /// The runs of at least `least` members, which is at least [`LEAST`]. Members are from `+` to 127.
+    /// The runs of at least `least` members, which is at least [`LEAST`].
     pub(super) fn new(bytes: &'b [u8], least: usize, is_member: F) -> Self {
         debug_assert!(least >= LEAST);
         let mut runs = Self {
@@ -47,30 +46,6 @@ impl<'b, F: Fn(u8) -> bool + Copy> Runs<'b, F> {
             Some(_) => self.load(at),
             None => {}
         }
-    }
-
-    /// Goes on to the next stretch in which a run may be seen to begin.
-    ///
-    /// The first [`LEAST`] members of a run hold eight aligned ones, in the stretch where the run is seen or, with one
-    /// more, at the end of the stretch before it.
-    fn advance(&mut self) {
-        let mut at = self.stretch_at + STRETCH;
-        let mut before = Some(self.members);
-        while let Some(stretch) = self
-            .bytes
-            .get(at..)
-            .and_then(|rest| rest.first_chunk::<STRETCH>())
-            && before.is_none_or(|before| before.leading_ones() <= 8)
-            && !has_eight(stretch)
-        {
-            before = None;
-            at += STRETCH;
-        }
-        self.before = before.unwrap_or_else(|| {
-            self.load(at - STRETCH);
-            self.members
-        });
-        self.load(at);
     }
 
     fn load(&mut self, at: usize) {
@@ -104,7 +79,8 @@ impl<F: Fn(u8) -> bool + Copy> Iterator for Runs<'_, F> {
             } else if begins != 0 {
                 self.stretch_at + begins.trailing_zeros() as usize
             } else {
-                self.advance();
+                self.before = self.members;
+                self.load(self.stretch_at + STRETCH);
                 continue;
             };
             // Most runs end in the stretch, where that is known already.
@@ -122,17 +98,6 @@ impl<F: Fn(u8) -> bool + Copy> Iterator for Runs<'_, F> {
         }
         None
     }
-}
-
-/// Whether eight bytes that are aligned in the stretch may all be members. No alphabet has a byte below `+` or above 127,
-/// and every word of usual text is followed by one.
-fn has_eight(stretch: &[u8; STRETCH]) -> bool {
-    let (eights, _) = stretch.as_chunks::<8>();
-    eights.iter().any(|eight| {
-        let word = u64::from_le_bytes(*eight);
-        // Below `+`, the subtraction borrows.
-        (word | word.wrapping_sub(0x2b2b_2b2b_2b2b_2b2b)) & 0x8080_8080_8080_8080 == 0
-    })
 }
 
 /// A bit for each byte, the first one lowest: whether it is a member.
