@@ -285,17 +285,18 @@ impl Batch {
         let mut rules: Vec<Rule> = Vec::new();
         let mut notes: Vec<Problem> = Vec::new();
         let mut overrides = Vec::new();
-        let mut places: HashMap<String, (&str, usize)> = HashMap::new();
+        // By id, the file that has it, its text, and the place in it: lines are counted where one is told.
+        let mut places: HashMap<String, (&str, &str, usize)> = HashMap::new();
         for (mut reader, found) in read(&files.collect::<Vec<_>>(), origin) {
             for (rule, at) in found {
                 for id in std::iter::once(&rule.id).chain(&rule.formerly) {
                     match places.get(&id.0) {
-                        Some((file, line)) => {
-                            let hint = format!("it is taken at {file}:{line}");
+                        Some((file, text, other)) => {
+                            let hint = format!("it is taken at {file}:{}", line(text, *other));
                             reader.say(at, format!("the id `{id}` is used twice"), Some(hint));
                         }
                         None => {
-                            places.insert(id.0.clone(), (reader.file, reader.line(at)));
+                            places.insert(id.0.clone(), (reader.file, reader.text, at));
                         }
                     }
                 }
@@ -416,12 +417,17 @@ impl<'a> Table<'a> {
     }
 }
 
+/// The line that a byte is in.
+fn line(text: &str, at: usize) -> usize {
+    1 + text.as_bytes()[..at.min(text.len())]
+        .iter()
+        .filter(|&&byte| byte == b'\n')
+        .count()
+}
+
 impl<'a> Reader<'a> {
     fn line(&self, at: usize) -> usize {
-        1 + self.text.as_bytes()[..at.min(self.text.len())]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count()
+        line(self.text, at)
     }
 
     fn say(&mut self, at: usize, message: impl Into<String>, hint: Option<String>) {
