@@ -235,7 +235,7 @@ pub(super) struct ScanArgs {
     /// what they are without it. May be given several times.
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Run")]
     pub(super) limit: Vec<Setting>,
-    /// Match with this many threads [default: one per core]. Reading and hashing have threads of their own.
+    /// Keep this many cores at work [default: all of them], and read at most so many layers at a time.
     #[arg(long, short, value_name = "N", value_parser = jobs, help_heading = "Run")]
     pub(super) jobs: Option<usize>,
     /// Keep what is found in layers in this folder, without the secrets, and read only layers that are not there yet.
@@ -795,7 +795,7 @@ pub(super) struct WorkArgs {
     /// Set a cap on what is read, as for `scan`; the same for everybody who reads for a sweep. May be given several times.
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Run")]
     pub(super) limit: Vec<Setting>,
-    /// Match with this many threads [default: one per core].
+    /// Keep this many cores at work [default: all of them], and read at most so many layers at a time.
     #[arg(long, short, value_name = "N", value_parser = jobs, help_heading = "Run")]
     pub(super) jobs: Option<usize>,
     /// Answer Prometheus at this port of loopback, or at this address: `GET /metrics`.

@@ -1,16 +1,17 @@
-//! Hashes a layer's blob and its decompressed stream on a thread of their own, off the reader's path.
+//! Hashes a layer's blob and its decompressed stream: beside the reader where a core has nothing else to do, else by the
+//! reader itself, while the bytes are still in its cache.
 
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::{Scope, ScopedJoinHandle};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::oci::{Algorithm, DiffId, Digest, Hasher};
 
+use super::lanes::Lanes;
 use super::window::Buffer;
 
-/// Blocks that may wait for the hasher: 8 of at most 1 MiB, so that it can fall behind the reader for a moment.
+/// Blocks that may wait to be hashed: 8 of at most 1 MiB, so that hashing can fall behind the reader for a moment.
 const BACKLOG: usize = 8;
 
 /// Bytes read from a blob at a time.
@@ -27,37 +28,110 @@ pub(super) struct Digests {
     pub(super) decoded: DiffId,
 }
 
-/// Starts a hasher. It ends when every sender is gone.
-pub(super) fn start<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    stored: Algorithm,
-    decoded: Algorithm,
-) -> (SyncSender<Piece>, ScopedJoinHandle<'scope, Digests>) {
-    let (sender, receiver) = sync_channel(BACKLOG);
-    (sender, scope.spawn(move || hash(&receiver, stored, decoded)))
+/// The hashing of one layer. Whoever hashes takes the pieces in the order in which they came.
+pub(super) struct Hashing<'l> {
+    lanes: &'l Lanes,
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    hashers: Mutex<Hashers>,
 }
 
-fn hash(pieces: &Receiver<Piece>, stored: Algorithm, decoded: Algorithm) -> Digests {
-    let mut stored = Hasher::new(stored);
-    let mut decoded = Hasher::new(decoded);
-    for piece in pieces {
-        match piece {
-            Piece::Stored(block) => stored.update(&block),
-            Piece::Decoded(buffer, range) => decoded.update(&buffer.bytes()[range]),
+#[derive(Default)]
+struct Waiting {
+    pieces: VecDeque<Piece>,
+    ended: bool,
+}
+
+struct Hashers {
+    stored: Hasher,
+    decoded: Hasher,
+}
+
+impl<'l> Hashing<'l> {
+    pub(super) fn new(lanes: &'l Lanes, stored: Algorithm, decoded: Algorithm) -> Self {
+        Self {
+            lanes,
+            waiting: Mutex::default(),
+            arrived: Condvar::new(),
+            hashers: Mutex::new(Hashers {
+                stored: Hasher::new(stored),
+                decoded: Hasher::new(decoded),
+            }),
         }
     }
-    Digests {
-        stored: stored.finish(),
-        decoded: DiffId(decoded.finish()),
+
+    /// Has a piece hashed: by [`run`](Self::run) where a lane is free, else before this returns.
+    pub(super) fn add(&self, piece: Piece) {
+        let mut waiting = self.waiting();
+        waiting.pieces.push_back(piece);
+        let is_behind = waiting.pieces.len() > BACKLOG;
+        drop(waiting);
+        if is_behind || self.lanes.are_taken() {
+            self.catch_up();
+        } else {
+            self.arrived.notify_one();
+        }
+    }
+
+    /// Hashes what comes, until [`end`](Self::end).
+    pub(super) fn run(&self) {
+        let mut waiting = self.waiting();
+        loop {
+            if !waiting.pieces.is_empty() {
+                drop(waiting);
+                let _lane = self.lanes.task();
+                self.catch_up();
+                waiting = self.waiting();
+            } else if waiting.ended {
+                return;
+            } else {
+                waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    /// No further piece comes.
+    pub(super) fn end(&self) {
+        self.waiting().ended = true;
+        self.arrived.notify_one();
+    }
+
+    /// The digests of all pieces; `None` where a panic ended the hashing.
+    pub(super) fn finish(self) -> Option<Digests> {
+        self.catch_up();
+        let hashers = self.hashers.into_inner().ok()?;
+        Some(Digests {
+            stored: hashers.stored.finish(),
+            decoded: DiffId(hashers.decoded.finish()),
+        })
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn catch_up(&self) {
+        // Whoever has the hashers takes the next piece: so they keep their order.
+        let Ok(mut hashers) = self.hashers.lock() else {
+            return;
+        };
+        loop {
+            let piece = self.waiting().pieces.pop_front();
+            match piece {
+                Some(Piece::Stored(block)) => hashers.stored.update(&block),
+                Some(Piece::Decoded(buffer, range)) => hashers.decoded.update(&buffer.bytes()[range]),
+                None => return,
+            }
+        }
     }
 }
 
-/// A reader that sends what it reads to the hasher too, and counts it.
-pub(super) struct Tee<R> {
+/// A reader that has what it reads hashed too, and counts it.
+pub(super) struct Tee<'h, R> {
     inner: R,
-    hasher: SyncSender<Piece>,
+    hashing: &'h Hashing<'h>,
     block: Arc<Vec<u8>>,
-    /// Blocks the hasher still has, or had: those are used again.
+    /// Blocks that wait to be hashed, or did: those are used again.
     sent: Vec<Arc<Vec<u8>>>,
     position: usize,
     failure: Option<io::Error>,
@@ -67,11 +141,11 @@ pub(super) struct Tee<R> {
     pub(super) limit: u64,
 }
 
-impl<R: Read> Tee<R> {
-    pub(super) fn new(inner: R, hasher: SyncSender<Piece>, limit: u64) -> Self {
+impl<'h, R: Read> Tee<'h, R> {
+    pub(super) fn new(inner: R, hashing: &'h Hashing<'h>, limit: u64) -> Self {
         Self {
             inner,
-            hasher,
+            hashing,
             block: Arc::default(),
             sent: Vec::new(),
             position: 0,
@@ -119,14 +193,13 @@ impl<R: Read> Tee<R> {
         self.block = shared;
         self.position = 0;
         if filled > 0 {
-            // The hasher ends only when all senders are gone; if it died, the join tells.
-            let _ = self.hasher.send(Piece::Stored(Arc::clone(&self.block)));
+            self.hashing.add(Piece::Stored(Arc::clone(&self.block)));
         }
         Ok(())
     }
 }
 
-impl<R: Read> Read for Tee<R> {
+impl<R: Read> Read for Tee<'_, R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.position == self.block.len() {
             self.refill()?;
@@ -135,5 +208,50 @@ impl<R: Read> Read for Tee<R> {
         out[..count].copy_from_slice(&self.block[self.position..self.position + count]);
         self.position += count;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_those_of_the_whole_whoever_hashes() {
+        let blocks: Vec<Vec<u8>> = (0..40_u8).map(|number| vec![number; 5000]).collect();
+        let whole = Digest::of(&blocks.concat());
+        for cores in [0, 1, 8] {
+            let lanes = Lanes::new(cores);
+            for is_helped in [false, true] {
+                let hashing = Hashing::new(&lanes, Algorithm::Sha256, Algorithm::Sha256);
+                std::thread::scope(|scope| {
+                    if is_helped {
+                        scope.spawn(|| hashing.run());
+                    }
+                    for block in &blocks {
+                        hashing.add(Piece::Stored(Arc::new(block.clone())));
+                        assert!(hashing.waiting().pieces.len() <= BACKLOG);
+                    }
+                    hashing.end();
+                });
+                let digests = hashing.finish().expect("nothing panics");
+                assert_eq!(digests.stored, whole);
+                assert_eq!(digests.decoded.0, Digest::of(b""));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_read_comes_through_and_is_hashed() {
+        let bytes: Vec<u8> = (0..3 * BLOCK + 7).map(|number| (number % 251) as u8).collect();
+        let lanes = Lanes::new(1);
+        let hashing = Hashing::new(&lanes, Algorithm::Sha256, Algorithm::Sha256);
+        let mut tee = Tee::new(&bytes[..], &hashing, u64::MAX);
+        let mut read = Vec::new();
+        tee.read_to_end(&mut read).expect("memory can be read");
+        assert_eq!((read.len(), tee.count), (bytes.len(), bytes.len() as u64));
+        assert_eq!(
+            hashing.finish().expect("nothing panics").stored,
+            Digest::of(&bytes)
+        );
     }
 }

@@ -1,9 +1,10 @@
 //! From a blob to its [`LayerRecord`]: hash, decompress, frame, match, all in one pass over the bytes.
 //!
-//! A layer is read once, by one reader thread, which cuts the decompressed stream into overlapping windows. Windows are
-//! matched in a pool and hashed by a thread of the layer's own; both share the same buffers. Nothing is written to
-//! disk, and what is held in memory does not grow with the layer except for its table of paths and for what its packages
-//! claim, both with a cap. Archives inside of it are opened in memory, as many at a time as a budget allows.
+//! A layer is read once, by one reader thread, which cuts the decompressed stream into overlapping windows. Where cores
+//! are free, windows are matched in a pool and hashed by a thread of the layer's own, which share the same buffers; where
+//! none is, the reader does it itself (`lanes`). Nothing is written to disk, and what is held in memory does not grow
+//! with the layer except for its table of paths and for what its packages claim, both with a cap. Archives inside of it
+//! are opened in memory, as many at a time as a budget allows.
 //!
 //! What depends on the image (life, pairs across layers, severity) is not computed here: see [`crate::resolve`] and
 //! [`crate::scan`].
@@ -12,6 +13,7 @@ mod archives;
 mod bodies;
 mod hasher;
 mod hidden;
+mod lanes;
 mod loose;
 mod merge;
 mod metadata_text;

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 
@@ -16,7 +15,8 @@ use crate::tar::Oddity;
 use crate::text;
 
 use super::archives::{Body, Content, Picker};
-use super::hasher::{self, Piece, Tee};
+use super::hasher::{Digests, Hashing, Piece, Tee};
+use super::lanes::{Lane, Lanes};
 use super::loose::LooseObjects;
 use super::merge::{Examined, Merger, examine};
 use super::nested::{self, Inner, Openings};
@@ -54,6 +54,7 @@ pub struct LayerReader<'a> {
     /// Of archives; apart from that of windows, so that who holds one cannot wait for the other in a circle.
     archives: Arc<Budget>,
     pool: &'a rayon::ThreadPool,
+    lanes: Lanes,
     pub(super) cancelled: &'a AtomicBool,
     pub(super) buffers: Arc<BufferPool>,
     scratches: Mutex<Vec<Scratch>>,
@@ -85,6 +86,7 @@ impl<'a> LayerReader<'a> {
             budget,
             archives: Arc::new(Budget::new(limits.archives_in_flight_bytes)),
             pool,
+            lanes: Lanes::new(pool.current_num_threads()),
             cancelled,
             buffers: Arc::default(),
             scratches: Mutex::default(),
@@ -98,9 +100,11 @@ impl<'a> LayerReader<'a> {
     pub fn read(&self, blob: &mut (dyn Read + Send), claims: Claims, progress: &dyn Progress) -> LayerRecord {
         let merger = Mutex::new(Merger::new(self.limits));
         let openings = Mutex::new(Openings::new(self.limits));
-        let (read, framed, stored_bytes, digests) = std::thread::scope(|scope| {
-            let (sender, hasher) =
-                hasher::start(scope, claims.digest, claims.diff_id.unwrap_or(Algorithm::Sha256));
+        let _lane = self.lanes.reader();
+        let diff_id = claims.diff_id.unwrap_or(Algorithm::Sha256);
+        let hashing = Hashing::new(&self.lanes, claims.digest, diff_id);
+        let (read, framed, stored_bytes) = std::thread::scope(|scope| {
+            scope.spawn(|| hashing.run());
             let limit = claims.size.map_or(u64::MAX, |size| size.saturating_add(1));
             let mut pass = Pass {
                 reader: self,
@@ -109,7 +113,7 @@ impl<'a> LayerReader<'a> {
                 opened: 0,
                 loose: LooseObjects::new(self.limits.git_objects_bytes),
                 threads: scope,
-                sender: sender.clone(),
+                hashing: &hashing,
                 progress,
                 skips: Vec::new(),
                 asides: Vec::new(),
@@ -120,7 +124,7 @@ impl<'a> LayerReader<'a> {
                 is_covered: claims.diff_id.is_some(),
                 ended: false,
             };
-            let mut tee = Tee::new(blob, sender, limit);
+            let mut tee = Tee::new(blob, &hashing, limit);
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 self.pool.in_place_scope(|tasks| pass.run(&mut tee, tasks))
             }));
@@ -133,11 +137,10 @@ impl<'a> LayerReader<'a> {
                 );
                 Framed::default()
             });
-            let stored_bytes = tee.count;
-            drop(tee);
-            let read = pass.outcome();
-            (read, framed, stored_bytes, hasher.join().ok())
+            hashing.end();
+            (pass.outcome(), framed, tee.count)
         });
+        let digests = hashing.finish();
         let merged = merger.into_inner().unwrap_or_else(PoisonError::into_inner);
         let opened = openings.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut record = record(self.matcher, read, framed, merged, stored_bytes, digests);
@@ -178,7 +181,7 @@ struct Pass<'r, 'a, 't, 'e> {
     /// Files that are opened when all of the layer has passed.
     loose: LooseObjects,
     threads: &'t Scope<'t, 'e>,
-    sender: SyncSender<Piece>,
+    hashing: &'r Hashing<'r>,
     progress: &'r dyn Progress,
     skips: Vec<LayerSkip>,
     asides: Vec<LayerCandidate>,
@@ -193,7 +196,11 @@ struct Pass<'r, 'a, 't, 'e> {
 }
 
 impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
-    fn run<'scope>(&mut self, tee: &mut Tee<&mut (dyn Read + Send)>, tasks: &rayon::Scope<'scope>) -> Framed
+    fn run<'scope>(
+        &mut self,
+        tee: &mut Tee<'_, &mut (dyn Read + Send)>,
+        tasks: &rayon::Scope<'scope>,
+    ) -> Framed
     where
         'r: 'scope,
     {
@@ -224,7 +231,7 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
 
     fn decode<'scope>(
         &mut self,
-        tee: &mut Tee<&mut (dyn Read + Send)>,
+        tee: &mut Tee<'_, &mut (dyn Read + Send)>,
         windower: &mut Windower,
         tasks: &rayon::Scope<'scope>,
     ) -> Result<(), DecodeError>
@@ -310,26 +317,37 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
         self.opened += 1;
         if let Content::Pieces(_) = body.content {
             // It waits for what this thread reads, which no task of the pool may do.
-            self.threads
-                .spawn(move || nested::open(reader, number, body, openings));
+            self.threads.spawn(move || {
+                let _lane = reader.lanes.task();
+                nested::open(reader, number, body, openings);
+            });
         } else {
-            tasks.spawn(move |_| nested::open(reader, number, body, openings));
+            let lane = reader.lanes.task();
+            tasks.spawn(move |_| {
+                let _lane = lane;
+                nested::open(reader, number, body, openings);
+            });
         }
     }
 
-    /// Gives a window to the matcher and to the hasher. Waits for bytes of the budget: only readers ever wait.
+    /// Has a window hashed and searched: by others where a lane is free, else here, while its bytes are in the cache. Waits
+    /// for bytes of the budget: only readers ever wait.
     fn hand_over<'scope>(&self, cut: Cut, tasks: &rayon::Scope<'scope>)
     where
         'r: 'scope,
     {
         let (reader, merger) = (self.reader, self.merger);
         self.progress.decoded(cut.fresh.len() as u64);
+        let piece = Piece::Decoded(Arc::clone(&cut.buffer), cut.fresh.clone());
+        self.hashing.add(piece);
+        if reader.lanes.are_taken() {
+            reader.search(&cut, merger);
+            return;
+        }
         reader.budget.take(WINDOW as u64);
-        let _ = self
-            .sender
-            .send(Piece::Decoded(Arc::clone(&cut.buffer), cut.fresh.clone()));
+        let busy = Busy(reader.budget, reader.lanes.task());
         tasks.spawn(move |_| {
-            let _given_back = GiveBack(reader.budget);
+            let _busy = busy;
             reader.search(&cut, merger);
         });
     }
@@ -357,7 +375,7 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
     }
 
     /// Notes why the layer was not decompressed to its end, and reads the rest of the blob for its digest.
-    fn lose_to(&mut self, error: &DecodeError, tee: &mut Tee<&mut (dyn Read + Send)>) {
+    fn lose_to(&mut self, error: &DecodeError, tee: &mut Tee<'_, &mut (dyn Read + Send)>) {
         let reason = match error {
             DecodeError::Corrupt { .. } => "corrupt-compression",
             DecodeError::Io(_) => "unreadable-blob",
@@ -415,7 +433,7 @@ fn record(
     framed: Framed,
     mut merged: Merger<'_>,
     stored_bytes: u64,
-    digests: Option<hasher::Digests>,
+    digests: Option<Digests>,
 ) -> LayerRecord {
     let mut skip = |severeness, reason, bytes, detail: String| {
         read.skips.push(LayerSkip {
@@ -622,10 +640,13 @@ pub(super) fn feed(windows: &mut Windower, mut piece: &[u8], search: &mut dyn Fn
     }
 }
 
-/// Gives a window's bytes back even if its search panics.
-struct GiveBack<'a>(&'a Budget);
+/// A window that another thread searches. Gives its bytes and the lane back even if the search panics.
+struct Busy<'a>(
+    &'a Budget,
+    #[expect(dead_code, reason = "held until it is dropped")] Lane<'a>,
+);
 
-impl Drop for GiveBack<'_> {
+impl Drop for Busy<'_> {
     fn drop(&mut self) {
         self.0.give(WINDOW as u64);
     }

@@ -107,7 +107,7 @@ impl Scan {
         self
     }
 
-    /// Uses so many matching threads, at least one. As many layers at most are read at a time.
+    /// Keeps so many cores at work, at least one. As many layers at most are read at a time.
     pub fn jobs(mut self, jobs: usize) -> Self {
         self.jobs = jobs.max(1);
         self
