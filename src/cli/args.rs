@@ -795,7 +795,7 @@ pub(super) struct WorkArgs {
     /// Set a cap on what is read, as for `scan`; the same for everybody who reads for a sweep. May be given several times.
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Run")]
     pub(super) limit: Vec<Setting>,
-    /// Keep this many cores at work [default: all of them], and read at most so many layers at a time.
+    /// Keep this many cores at work with searching [default: all of them].
     #[arg(long, short, value_name = "N", value_parser = jobs, help_heading = "Run")]
     pub(super) jobs: Option<usize>,
     /// Answer Prometheus at this port of loopback, or at this address: `GET /metrics`.

@@ -341,6 +341,7 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
         let piece = Piece::Decoded(Arc::clone(&cut.buffer), cut.fresh.clone());
         self.hashing.add(piece);
         if reader.lanes.are_taken() {
+            let _turn = reader.lanes.turn();
             reader.search(&cut, merger);
             return;
         }
