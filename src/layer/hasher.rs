@@ -1,5 +1,5 @@
-//! Hashes a layer's blob and its decompressed stream: beside the reader where a core has nothing else to do, else by the
-//! reader itself, while the bytes are still in its cache.
+//! Hashes a layer's blob and its decompressed stream: beside the reader where a core is free for it, else by the reader
+//! itself, while the bytes are still in its cache.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -60,7 +60,7 @@ impl<'l> Hashing<'l> {
         }
     }
 
-    /// Has a piece hashed: by [`run`](Self::run) where a lane is free, else before this returns.
+    /// Has a piece hashed: by [`run`](Self::run) where a core is free for it, else before this returns.
     pub(super) fn add(&self, piece: Piece) {
         let mut waiting = self.waiting();
         waiting.pieces.push_back(piece);
@@ -79,7 +79,6 @@ impl<'l> Hashing<'l> {
         loop {
             if !waiting.pieces.is_empty() {
                 drop(waiting);
-                let _lane = self.lanes.task();
                 self.catch_up();
                 waiting = self.waiting();
             } else if waiting.ended {

@@ -16,7 +16,7 @@ use crate::text;
 
 use super::archives::{Body, Content, Picker};
 use super::hasher::{Digests, Hashing, Piece, Tee};
-use super::lanes::{Lane, Lanes};
+use super::lanes::Lanes;
 use super::loose::LooseObjects;
 use super::merge::{Examined, Merger, examine};
 use super::nested::{self, Inner, Openings};
@@ -100,7 +100,7 @@ impl<'a> LayerReader<'a> {
     pub fn read(&self, blob: &mut (dyn Read + Send), claims: Claims, progress: &dyn Progress) -> LayerRecord {
         let merger = Mutex::new(Merger::new(self.limits));
         let openings = Mutex::new(Openings::new(self.limits));
-        let _lane = self.lanes.reader();
+        let _lane = self.lanes.enter();
         let diff_id = claims.diff_id.unwrap_or(Algorithm::Sha256);
         let hashing = Hashing::new(&self.lanes, claims.digest, diff_id);
         let (read, framed, stored_bytes) = std::thread::scope(|scope| {
@@ -317,21 +317,15 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
         self.opened += 1;
         if let Content::Pieces(_) = body.content {
             // It waits for what this thread reads, which no task of the pool may do.
-            self.threads.spawn(move || {
-                let _lane = reader.lanes.task();
-                nested::open(reader, number, body, openings);
-            });
+            self.threads
+                .spawn(move || nested::open(reader, number, body, openings));
         } else {
-            let lane = reader.lanes.task();
-            tasks.spawn(move |_| {
-                let _lane = lane;
-                nested::open(reader, number, body, openings);
-            });
+            tasks.spawn(move |_| nested::open(reader, number, body, openings));
         }
     }
 
-    /// Has a window hashed and searched: by others where a lane is free, else here, while its bytes are in the cache. Waits
-    /// for bytes of the budget: only readers ever wait.
+    /// Has a window hashed and searched: by others where cores are free, else here, while its bytes are in the cache.
+    /// Waits for bytes of the budget or for a turn: only readers ever wait.
     fn hand_over<'scope>(&self, cut: Cut, tasks: &rayon::Scope<'scope>)
     where
         'r: 'scope,
@@ -346,9 +340,8 @@ impl<'r: 't, 'a: 'r, 't> Pass<'r, 'a, 't, '_> {
             return;
         }
         reader.budget.take(WINDOW as u64);
-        let busy = Busy(reader.budget, reader.lanes.task());
         tasks.spawn(move |_| {
-            let _busy = busy;
+            let _given_back = GiveBack(reader.budget);
             reader.search(&cut, merger);
         });
     }
@@ -641,13 +634,10 @@ pub(super) fn feed(windows: &mut Windower, mut piece: &[u8], search: &mut dyn Fn
     }
 }
 
-/// A window that another thread searches. Gives its bytes and the lane back even if the search panics.
-struct Busy<'a>(
-    &'a Budget,
-    #[expect(dead_code, reason = "held until it is dropped")] Lane<'a>,
-);
+/// Gives a window's bytes back even if its search panics.
+struct GiveBack<'a>(&'a Budget);
 
-impl Drop for Busy<'_> {
+impl Drop for GiveBack<'_> {
     fn drop(&mut self) {
         self.0.give(WINDOW as u64);
     }
