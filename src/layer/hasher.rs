@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::oci::{Algorithm, DiffId, Digest, Hasher};
@@ -33,7 +34,8 @@ pub(super) struct Hashing<'l> {
     lanes: &'l Lanes,
     waiting: Mutex<Waiting>,
     arrived: Condvar,
-    hashers: Mutex<Hashers>,
+    /// `None` where a panic ended the hashing.
+    hashers: Mutex<Option<Hashers>>,
 }
 
 #[derive(Default)]
@@ -53,10 +55,10 @@ impl<'l> Hashing<'l> {
             lanes,
             waiting: Mutex::default(),
             arrived: Condvar::new(),
-            hashers: Mutex::new(Hashers {
+            hashers: Mutex::new(Some(Hashers {
                 stored: Hasher::new(stored),
                 decoded: Hasher::new(decoded),
-            }),
+            })),
         }
     }
 
@@ -98,7 +100,10 @@ impl<'l> Hashing<'l> {
     /// The digests of all pieces; `None` where a panic ended the hashing.
     pub(super) fn finish(self) -> Option<Digests> {
         self.catch_up();
-        let hashers = self.hashers.into_inner().ok()?;
+        let hashers = self
+            .hashers
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)?;
         Some(Digests {
             stored: hashers.stored.finish(),
             decoded: DiffId(hashers.decoded.finish()),
@@ -111,15 +116,29 @@ impl<'l> Hashing<'l> {
 
     fn catch_up(&self) {
         // Whoever has the hashers takes the next piece: so they keep their order.
-        let Ok(mut hashers) = self.hashers.lock() else {
-            return;
-        };
+        let mut hashers = self.hashers.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let piece = self.waiting().pieces.pop_front();
-            match piece {
-                Some(Piece::Stored(block)) => hashers.stored.update(&block),
-                Some(Piece::Decoded(buffer, range)) => hashers.decoded.update(&buffer.bytes()[range]),
-                None => return,
+            let Some(piece) = self.waiting().pieces.pop_front() else {
+                return;
+            };
+            // A fault of ours costs the digests, not what the reader is about to search.
+            let Some(both) = &mut *hashers else { continue };
+            if catch_unwind(AssertUnwindSafe(|| both.update(&piece))).is_err() {
+                *hashers = None;
+            }
+        }
+    }
+}
+
+impl Hashers {
+    fn update(&mut self, piece: &Piece) {
+        match piece {
+            Piece::Stored(block) => self.stored.update(block),
+            Piece::Decoded(buffer, range) => {
+                let bytes = &buffer.bytes()[range.clone()];
+                #[cfg(test)]
+                super::break_down("hasher", bytes);
+                self.decoded.update(bytes);
             }
         }
     }

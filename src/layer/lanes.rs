@@ -84,7 +84,7 @@ mod tests {
                 scope.spawn(|| {
                     let _turn = lanes.turn();
                     most.fetch_max(at_work.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    std::thread::yield_now();
+                    std::thread::sleep(std::time::Duration::from_millis(5));
                     at_work.fetch_sub(1, Ordering::SeqCst);
                 });
             }

@@ -128,6 +128,7 @@ impl<'a> LayerReader<'a> {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 self.pool.in_place_scope(|tasks| pass.run(&mut tee, tasks))
             }));
+            hashing.end();
             let framed = outcome.unwrap_or_else(|_| {
                 pass.ended = false;
                 pass.lose(
@@ -137,7 +138,6 @@ impl<'a> LayerReader<'a> {
                 );
                 Framed::default()
             });
-            hashing.end();
             (pass.outcome(), framed, tee.count)
         });
         let digests = hashing.finish();
@@ -824,6 +824,34 @@ pub(super) mod tests {
             (Codec::Gzip, true, stream.len() as u64)
         );
         assert_eq!(record.skips, []);
+    }
+
+    #[test]
+    fn a_panic_in_hashing_costs_the_digests_and_nothing_else() {
+        let mut content = format!("token = {TOKEN}\nbreak down in hasher\n").into_bytes();
+        content.resize(20 << 20, b'.');
+        let rules = RuleSet::load(&[("tests.toml".to_owned(), RULE.to_owned())]).expect("the rule is right");
+        let matcher = Matcher::new(Arc::new(rules.retain(|rule| rule.id.0 == "test-token")));
+        let (limits, cancelled) = (Limits::default(), AtomicBool::new(false));
+        let budget = Budget::new(limits.in_flight_bytes);
+        let claims = Claims {
+            digest: Algorithm::Sha256,
+            diff_id: None,
+            size: None,
+        };
+        for jobs in [1, 4] {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(jobs)
+                .build()
+                .expect("threads start");
+            let reader = LayerReader::new(&matcher, &limits, &budget, &pool, &cancelled);
+            let blob = tar(&[("a", content.clone())]);
+            let record = reader.read(&mut &blob[..], claims, &super::super::Silent);
+            assert!(!record.complete);
+            let reasons: Vec<&str> = record.skips.iter().map(|skip| skip.reason).collect();
+            assert_eq!(reasons, ["panic"], "{:?}", record.skips);
+            assert_eq!(paths(&record), [("a".to_owned(), 1, 9)]);
+        }
     }
 
     #[test]
